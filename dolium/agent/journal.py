@@ -1,0 +1,90 @@
+"""What a host must remember over a crash: wishes, commands begun, results not yet acknowledged,
+and what its network plugin promised Docker.
+
+One SQLite file in the agent's folder. A write is on disk's way before it returns and survives
+the process; after a power cut the last ones may be missing, which is safe, because then no
+container of before runs any more and the first look finds that out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Journal:
+    """A small durable map: (kind, key) -> struct. Safe to use from many threads."""
+
+    def __init__(self, path: Path | None) -> None:
+        """path None keeps it in memory, for tests."""
+        self._lock = threading.RLock()
+        # The lock below serializes use, so one connection may serve all threads.
+        self._db = sqlite3.connect(
+            str(path) if path else ":memory:", isolation_level=None, check_same_thread=False
+        )
+        self._db.executescript(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+            "CREATE TABLE IF NOT EXISTS entry ("
+            " kind TEXT NOT NULL, key TEXT NOT NULL, doc BLOB NOT NULL,"
+            " PRIMARY KEY (kind, key)) WITHOUT ROWID;"
+        )
+        if path:
+            path.chmod(0o600)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Several writes, all or none; other threads wait."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def put(self, kind: str, key: str, doc: msgspec.Struct) -> None:
+        """Write or replace."""
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO entry VALUES (?, ?, ?)",
+                (kind, key, msgspec.json.encode(doc)),
+            )
+
+    def get(self, kind: str, key: str, type: type[T]) -> T | None:
+        """Read one; None when there is none."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT doc FROM entry WHERE kind = ? AND key = ?", (kind, key)
+            ).fetchone()
+        return msgspec.json.decode(row[0], type=type) if row else None
+
+    def all(self, kind: str, type: type[T]) -> dict[str, T]:
+        """Read all of a kind, by key."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT key, doc FROM entry WHERE kind = ? ORDER BY key", (kind,)
+            ).fetchall()
+        return {key: msgspec.json.decode(doc, type=type) for key, doc in rows}
+
+    def drop(self, kind: str, key: str) -> bool:
+        """Forget one; tells whether it was there."""
+        with self._lock:
+            done = self._db.execute("DELETE FROM entry WHERE kind = ? AND key = ?", (kind, key))
+            return done.rowcount > 0
+
+    def close(self) -> None:
+        """When the agent stops."""
+        with self._lock:
+            self._db.close()

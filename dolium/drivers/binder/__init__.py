@@ -1,0 +1,1 @@
+"""Binders: what plugs a port into a container's network namespace on a host."""

@@ -1,0 +1,193 @@
+"""The interface of an engine driver. Handles are the engine's own ids, opaque to everybody else.
+
+Every method may be called again after a crash with the same arguments. Outcomes that are not
+known (time-out, lost connection, engine down) raise `errors.Unanswered`; a definite refusal
+raises `errors.Refused`, `errors.Absent`, `errors.ImageMissing` or `errors.Full`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+from msgspec import Struct
+
+from dolium.model.container import Seen, Spec
+from dolium.model.network import Network, Port
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What an engine says about itself."""
+
+    name: str
+    """`docker`, `podman`."""
+    version: str
+    cpus: int
+    memory_mib: int
+    disk_gib: int
+    """Size of the file system that holds its containers."""
+    architecture: str = ""
+    os: str = ""
+    kernel_version: str = ""
+    runtimes: tuple[str, ...] = ()
+    disk_quota: bool = False
+
+
+class Labels(Struct, frozen=True, kw_only=True):
+    """The mark that everything of ours bears in an engine (decision 16)."""
+
+    deployment: str
+    uuid: str
+    generation: int
+
+
+class Plug(Struct, frozen=True, kw_only=True):
+    """One port as the engine is to wire it."""
+
+    port: Port
+    network: Network
+    token: str
+    """Single-use: shows our network plugin that this endpoint is the one it was told of."""
+    aliases: tuple[str, ...] = ()
+    """Names by which other containers of the network reach it."""
+
+
+class Happened(Struct, frozen=True, kw_only=True):
+    """One event of the engine about a container of ours: look at it again."""
+
+    uuid: str
+    what: str
+
+
+class Executed(Struct, frozen=True, kw_only=True):
+    """How a command inside a container ended; 126/127 when it could not be started."""
+
+    output: bytes
+    exit_code: int
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Resources in use, raw, as the engine counts them."""
+
+    cpu_ns: int
+    system_cpu_ns: int
+    memory: int
+    """Bytes, without the inactive file cache."""
+    memory_limit: int
+    read: int
+    written: int
+    received: int
+    sent: int
+
+
+class Engine(ABC):
+    """What an agent needs of an engine."""
+
+    name: ClassVar[str]
+    can: ClassVar[frozenset[str]] = frozenset()
+    """Capabilities: `plugin-networks`, `pause`, `update`, `stats`, `top`, `disk-quota`,
+    `events`. What is missing here is skipped by the conformance suite and answered 409."""
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """When the agent starts and each time the engine comes back."""
+
+    @abstractmethod
+    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+        """Before a create: make the image present, as the policy says.
+
+        policy: `always`, `ifnotpresent` or `never`. With `always` and a registry that can't be
+        reached within 3 s a present image serves; the sentence returned says so (decision 5).
+        `stop` is asked now and then: True gives up with Unanswered. Raises ImageMissing when
+        the registry (or, for `never`, the host) definitely has none, Unanswered when the
+        registry can't be reached and no image is present, Full when the disk is.
+        """
+
+    @abstractmethod
+    def wire(self, network: Network, plugin: str) -> None:
+        """Before the first container of a network: make the engine know it (idempotent)."""
+
+    @abstractmethod
+    def unwire(self, network_uuid: str) -> None:
+        """After the last one: make the engine forget the network; fine when it never knew."""
+
+    @abstractmethod
+    def wired(self, deployment: str) -> list[str]:
+        """In the periodic look: ids of our networks that the engine knows."""
+
+    @abstractmethod
+    def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
+        """After the image is there: make the container, not started; returns the handle.
+
+        A container of that name with equal labels is adopted. No plugs: network `none`.
+        """
+
+    @abstractmethod
+    def start(self, handle: str) -> None:
+        """Start the process. Already running is fine."""
+
+    @abstractmethod
+    def stop(self, handle: str, timeout_s: int) -> None:
+        """SIGTERM (or the image's own signal), after timeout_s SIGKILL. Not running is fine."""
+
+    @abstractmethod
+    def kill(self, handle: str, signal: str) -> None:
+        """Send a signal, once."""
+
+    @abstractmethod
+    def pause(self, handle: str) -> None:
+        """Freeze all its processes; paused already is fine."""
+
+    @abstractmethod
+    def unpause(self, handle: str) -> None:
+        """Thaw; not paused is fine."""
+
+    @abstractmethod
+    def update(self, handle: str, spec: Spec) -> None:
+        """Apply the spec's cpu and memory to the running or resting container."""
+
+    @abstractmethod
+    def remove(self, handle: str) -> None:
+        """After it stopped: remove it and its anonymous volumes. Absent is fine."""
+
+    @abstractmethod
+    def look(self, name: str) -> Seen | None:
+        """One container of ours by its engine name, with `look` filled; None when absent."""
+
+    @abstractmethod
+    def list(self, deployment: str) -> list[Seen]:
+        """All containers that bear the deployment's label, cheap, without `look`."""
+
+    @abstractmethod
+    def logs(
+        self,
+        handle: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        timestamps: bool = False,
+        tail: str = "all",
+        since: int | None = None,
+    ) -> bytes:
+        """Output so far, both streams in order."""
+
+    @abstractmethod
+    def execute(self, handle: str, argv: list[str], timeout_s: float) -> Executed:
+        """Run a command inside, wait for its end; raises TimedOut."""
+
+    @abstractmethod
+    def top(self, handle: str, ps_args: str | None = None) -> dict[str, list[object]]:
+        """Processes inside: {"Titles": [...], "Processes": [[...]]}."""
+
+    @abstractmethod
+    def stats(self, handle: str) -> Usage:
+        """Resources in use now."""
+
+    @abstractmethod
+    def events(self, deployment: str) -> Iterator[Happened]:
+        """An endless stream for a thread of the agent's own; raises Unanswered when it breaks."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """When the agent stops: end streams and connections."""

@@ -1,0 +1,1 @@
+"""Network drivers, control side: make networks and ports."""

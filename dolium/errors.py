@@ -1,0 +1,221 @@
+"""Every error of Dolium: its HTTP status, its stable code and whether to ask again.
+
+Class attributes decide, instances only carry named facts. An error crosses the link as
+code + facts and comes back as the same class. Only `api/faults.py` knows HTTP bodies.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Error(Exception):
+    """The base of all expected errors; anything else is a bug and is logged with a traceback."""
+
+    status: ClassVar[int] = 500
+    """HTTP status a user sees."""
+    code: ClassVar[str] = "dolium.error"
+    """Stable name; never changes once released."""
+    retry: ClassVar[float | None] = None
+    """Seconds until asking again makes sense; None: asking again gives the same answer."""
+    text: ClassVar[str] = "Unexpected error"
+    """Format string over the facts."""
+
+    by_code: ClassVar[dict[str, type[Error]]] = {}
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(self.text.format(**facts))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Error.by_code.setdefault(cls.code, cls)
+
+
+def revive(code: str, facts: dict[str, Any]) -> Error:
+    """The error that another role raised, from what it wrote on the link."""
+    return Error.by_code.get(code, Error)(**facts)
+
+
+# --- bad input -----------------------------------------------------------------------------
+
+
+class Invalid(Error):
+    """A request that can't mean anything; `field` names what to correct."""
+
+    status, code = 400, "dolium.invalid"
+    text = "Invalid input for field '{field}'. {why}"
+
+
+class InvalidValue(Error):
+    """A value that is well formed and still impossible."""
+
+    status, code, text = 400, "dolium.invalid_value", "{why}"
+
+
+class UnknownParameter(Error):
+    """A query parameter nobody knows."""
+
+    status, code, text = 400, "dolium.unknown_parameter", "Unknown parameters: {names}"
+
+
+class TooNew(Error):
+    """A parameter that this request's microversion does not have yet."""
+
+    status, code = 400, "dolium.too_new"
+    text = (
+        "Invalid param {param} because current request version is {version}. "
+        "{param} is only supported from version {since}"
+    )
+
+
+class WrongMedia(Error):
+    """A body that is not JSON."""
+
+    status, code, text = 415, "dolium.wrong_media", "Content-Type must be application/json"
+
+
+class WrongVersion(Error):
+    """A microversion Dolium does not speak, or an endpoint this microversion does not have."""
+
+    status, code = 406, "dolium.wrong_version"
+    text = "Version {version} is not supported. Minimum is {low} and maximum is {high}"
+
+
+# --- who may ---------------------------------------------------------------------------------
+
+
+class Forbidden(Error):
+    """The policy says no."""
+
+    status, code = 403, "dolium.forbidden"
+    text = "Policy doesn't allow {rule} to be performed."
+
+
+class OverQuota(Error):
+    """The project's limit is reached."""
+
+    status, code, text = 403, "dolium.over_quota", "Quota exceeded for resources: {resources}"
+
+
+# --- finding and changing --------------------------------------------------------------------
+
+
+class NotFound(Error):
+    """Nothing of this kind bears this name or id, as far as the caller may see."""
+
+    status, code, text = 404, "dolium.not_found", "{kind} {id} could not be found."
+
+
+class Ambiguous(Error):
+    """Several things bear the name; the id says which is meant."""
+
+    status, code = 409, "dolium.ambiguous"
+    text = "Multiple {kind}s exist with same name '{id}'. Please use the uuid instead."
+
+
+class WrongState(Error):
+    """The container's status does not allow the action."""
+
+    status, code = 409, "dolium.wrong_state"
+    text = "Cannot {verb} container {id} in {state} state"
+
+
+class Conflict(Error):
+    """The request contradicts what exists."""
+
+    status, code, text = 409, "dolium.conflict", "{why}"
+
+
+class Changed(Error):
+    """Somebody else wrote the row meanwhile: read again."""
+
+    status, code, retry = 409, "dolium.changed", 0.0
+    text = "{kind} {id} was changed meanwhile"
+
+
+# --- placing and hosts -----------------------------------------------------------------------
+
+
+class NoHost(Error):
+    """No host fits; `why` says what removed how many hosts."""
+
+    status, code, retry = 409, "dolium.no_host", 5.0
+    text = "There are not enough hosts available: {why}"
+
+
+class HostDown(Error):
+    """The host that would know does not answer."""
+
+    status, code, retry = 503, "dolium.host_down", 5.0
+    text = "Host {host} does not answer"
+
+
+# --- drivers ---------------------------------------------------------------------------------
+
+
+class DriverError(Error):
+    """A driver's outside thing refused definitely; doing the same again fails again."""
+
+    code, text = "dolium.driver", "{why}"
+
+
+class Unanswered(DriverError):
+    """Unknown outcome: time-out, lost connection, neighbour down. Look again before repeating."""
+
+    status, code, retry = 503, "dolium.unanswered", 2.0
+    text = "{what} does not answer: {why}"
+
+
+class Full(DriverError):
+    """No space left at the neighbour; heals when somebody makes room."""
+
+    status, code, retry = 507, "dolium.full", 15.0
+    text = "{what} has no space left: {why}"
+
+
+class ImageMissing(DriverError):
+    """No registry and no host has the image."""
+
+    status, code = 400, "dolium.image_missing"
+    text = "Image {image} could not be found: {why}"
+
+
+class Absent(DriverError):
+    """The engine has no such thing."""
+
+    status, code, text = 404, "dolium.absent", "{what} is not there"
+
+
+class Refused(DriverError):
+    """The engine understood and will not do it (bad command, bad option, wrong state)."""
+
+    status, code, text = 409, "dolium.refused", "{why}"
+
+
+class NotOffered(DriverError):
+    """The driver lacks the capability."""
+
+    status, code, text = 409, "dolium.not_offered", "{driver} does not offer {what}"
+
+
+class TimedOut(DriverError):
+    """A question that has a limit of time took longer."""
+
+    status, code, text = 409, "dolium.timed_out", "Timeout on {what}"
+
+
+# --- the service itself ----------------------------------------------------------------------
+
+
+class StartError(Error):
+    """Dolium can't start; the text is the one clear sentence a user sees."""
+
+    code, text = "dolium.start", "{why}"
+
+
+class Shutdown(Error):
+    """The service is stopping; the work goes on after the next start."""
+
+    status, code, retry = 503, "dolium.shutdown", 1.0
+    text = "The service is shutting down"

@@ -1,0 +1,1 @@
+"""How roles talk: a host pulls wishes, posts facts and answers questions."""

@@ -1,0 +1,48 @@
+"""The two ends of a link. `local` joins them in one process; `https` will join machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from dolium.model.host import Hello, Welcome
+from dolium.model.wish import Ack, Answer, Facts, Fate, Page, Question
+
+
+class Control(Protocol):
+    """What a host can ask of the control side. Every call may be repeated."""
+
+    def hello(self, hello: Hello) -> Welcome:
+        """When an agent starts: enrol or come back; older boots of the host are cut off."""
+        ...
+
+    def wishes(self, host: str, boot: str, since: int, wait_s: float) -> Page:
+        """When an agent has done what it knew: what changed after `since`, waiting up to wait_s.
+
+        `since=0`, or one behind the horizon, gives a full page.
+        """
+        ...
+
+    def post(self, facts: Facts) -> Ack:
+        """When an agent has news: repeat until acknowledged."""
+        ...
+
+    def fate(self, host: str, uuids: Sequence[str]) -> Fate:
+        """When an agent finds containers of this deployment that no wish names."""
+        ...
+
+
+class Agent(Protocol):
+    """What the control side can ask of a host."""
+
+    def answer(self, question: Question) -> Answer:
+        """When a user asks for what only the host knows; never raises, errors are answers."""
+        ...
+
+
+class Hosts(Protocol):
+    """The control side's way to hosts."""
+
+    def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
+        """Put a question to a host. Raises HostDown when it can't be reached."""
+        ...
