@@ -156,7 +156,7 @@ class Engine(ABC):
         """One container of ours by its engine name, with `look` filled; None when absent."""
 
     @abstractmethod
-    def list(self, deployment: str) -> list[Seen]:
+    def listing(self, deployment: str) -> list[Seen]:
         """All containers that bear the deployment's label, cheap, without `look`."""
 
     @abstractmethod
