@@ -1,0 +1,238 @@
+"""Configuration: oslo.config files in, frozen structs out. The only reader of configuration.
+
+Each group is one struct; its fields' types, defaults and descriptions become the options, the
+sample and the reference page, so that nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import typing
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+from oslo_config import cfg
+
+from dolium import errors
+
+
+def _about(text: str, **bounds: Any) -> Meta:
+    return Meta(description=text, **bounds)
+
+
+class Default(Struct, frozen=True):
+    """`[DEFAULT]`: the service as a whole."""
+
+    state_dir: Annotated[str, _about("Folder of the database, keys, journal and logs.")] = (
+        "/var/lib/dolium"
+    )
+    host: Annotated[str, _about("Name of this host; empty: the machine's own.")] = ""
+    debug: Annotated[bool, _about("Log more.")] = False
+    min_free_mib: Annotated[
+        int, _about("Refuse to start with less free disk than this, in MiB.", ge=0)
+    ] = 500
+
+
+class Api(Struct, frozen=True):
+    """`[api]`: the container API."""
+
+    listen: Annotated[str, _about("Address to listen on. Loopback unless you have TLS.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, _about("TCP port.", ge=1, le=65535)] = 9517
+    threads: Annotated[int, _about("Requests answered at the same time.", ge=1)] = 16
+    max_limit: Annotated[int, _about("Most items of a page.", ge=1)] = 1000
+    policy_file: Annotated[str, _about("oslo.policy file that overrides defaults.")] = ""
+    token_memo_s: Annotated[
+        int, _about("Seconds a validated token is remembered; a revoked one works no longer.", ge=0)
+    ] = 60
+
+
+class Identity(Struct, frozen=True):
+    """`[identity]`: the Keystone that `dolium up` runs beside itself."""
+
+    listen: Annotated[str, _about("Address the Keystone listens on.")] = "127.0.0.1"
+    port: Annotated[int, _about("TCP port of the Keystone.", ge=1, le=65535)] = 5000
+    region: Annotated[str, _about("Region in the catalog.")] = "RegionOne"
+
+
+class Engine(Struct, frozen=True):
+    """`[engine]`: what runs containers on this host."""
+
+    driver: Annotated[str, _about("Engine driver: docker or podman.")] = "docker"
+    socket: Annotated[
+        str, _about("Socket of the engine; empty: use the one that answers, else start one.")
+    ] = ""
+    tenant_runtime: Annotated[
+        str, _about("OCI runtime of containers that name none, for example runsc.")
+    ] = ""
+    registry_mirrors: Annotated[
+        list[str], _about("Mirrors for an engine that Dolium starts itself.")
+    ] = msgspec.field(default_factory=list)
+    pids_limit: Annotated[int, _about("Most processes of one container.", ge=1)] = 512
+    execute_timeout_s: Annotated[
+        int, _about("Seconds a non-interactive exec may take.", ge=1)
+    ] = 5
+
+
+class Limits(Struct, frozen=True):
+    """`[limits]`: what one container may ask for."""
+
+    minimum_cpus: Annotated[float, _about("Least CPUs.")] = 0.1
+    maximum_cpus: Annotated[float, _about("Most CPUs.")] = 16.0
+    default_cpu: Annotated[float, _about("CPUs when none are named.")] = 1.0
+    minimum_memory: Annotated[int, _about("Least memory, in MiB.")] = 4
+    maximum_memory: Annotated[int, _about("Most memory, in MiB.")] = 8192
+    default_memory: Annotated[int, _about("Memory when none is named, in MiB.")] = 512
+    minimum_disk: Annotated[int, _about("Least disk, in GiB.")] = 1
+    maximum_disk: Annotated[int, _about("Most disk, in GiB.")] = 160
+
+
+class Quota(Struct, frozen=True):
+    """`[quota]`: what one project may use; -1 is unlimited."""
+
+    containers: Annotated[int, _about("Containers.", ge=-1)] = 40
+    cpu: Annotated[int, _about("CPUs.", ge=-1)] = 20
+    memory: Annotated[int, _about("Memory in MiB.", ge=-1)] = 51200
+    disk: Annotated[int, _about("Disk in GiB.", ge=-1)] = 100
+
+
+class Placing(Struct, frozen=True):
+    """`[placing]`: how full hosts may get."""
+
+    cpu_ratio: Annotated[float, _about("CPUs promised per CPU there is.", gt=0)] = 16.0
+    memory_ratio: Annotated[float, _about("Memory promised per memory there is.", gt=0)] = 1.5
+    reserved_memory: Annotated[int, _about("MiB kept for the host itself.", ge=0)] = 512
+
+
+class Network(Struct, frozen=True):
+    """`[network]`: networks of containers."""
+
+    driver: Annotated[str, _about("Network driver, and the binder of the same name.")] = "bridge"
+    pool_v4: Annotated[str, _about("Range that default networks are cut from, IPv4.")] = (
+        "10.224.0.0/12"
+    )
+    pool_v6: Annotated[
+        str, _about("The same for IPv6; empty: a random unique local /48 of this installation.")
+    ] = ""
+    command_line_project: Annotated[
+        str,
+        _about(
+            "Id of the project whose networks people with access to the engine's socket may use "
+            "by `docker run --net`; empty: nobody."
+        ),
+    ] = ""
+    plugin_dir: Annotated[str, _about("Where Docker looks for plugin sockets.")] = (
+        "/run/docker/plugins"
+    )
+
+
+class Agent(Struct, frozen=True):
+    """`[agent]`: the agent of this host."""
+
+    look_s: Annotated[int, _about("Seconds between two looks at everything.", ge=1)] = 30
+    workers: Annotated[int, _about("Containers worked on at once; 0: twice the cores.", ge=0)] = 0
+
+
+class Config(Struct, frozen=True):
+    """All of it."""
+
+    default: Default = Default()
+    api: Api = Api()
+    identity: Identity = Identity()
+    engine: Engine = Engine()
+    limits: Limits = Limits()
+    quota: Quota = Quota()
+    placing: Placing = Placing()
+    network: Network = Network()
+    agent: Agent = Agent()
+
+    @property
+    def host(self) -> str:
+        """This host's name."""
+        return self.default.host or socket.gethostname()
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder everything is kept in."""
+        return Path(self.default.state_dir)
+
+
+_OPTIONS: dict[Any, type[cfg.Opt]] = {
+    str: cfg.StrOpt,
+    bool: cfg.BoolOpt,
+    int: cfg.IntOpt,
+    float: cfg.FloatOpt,
+}
+
+
+def groups() -> dict[str, type[Struct]]:
+    """Group name -> its struct."""
+    return {field.name: field.type for field in msgspec.structs.fields(Config)}
+
+
+def options(group: type[Struct]) -> list[cfg.Opt]:
+    """The oslo.config options of one group, made from its struct."""
+    hints = typing.get_type_hints(group, include_extras=True)
+    made = []
+    for field in msgspec.structs.fields(group):
+        kind, meta = get_args(hints[field.name])
+        default = (
+            field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        )
+        option = cfg.ListOpt if get_origin(kind) is list else _OPTIONS[kind]
+        made.append(option(field.name, default=default, help=meta.description))
+    return made
+
+
+def load(files: list[Path] | None = None, **overrides: dict[str, Any]) -> Config:
+    """Read files (none is fine) and overrides `group={"option": value}`.
+
+    Raises StartError naming the option that can't be read.
+    """
+    source = cfg.ConfigOpts()
+    for name, group in groups().items():
+        source.register_opts(options(group), group=None if name == "default" else name)
+    try:
+        source(
+            args=[],
+            project="dolium",
+            default_config_files=[str(path) for path in files or []],
+            default_config_dirs=[],
+        )
+        read = {name: _group(source, name, group) for name, group in groups().items()}
+        for name, values in overrides.items():
+            read[name] |= values
+        return msgspec.convert(read, Config)
+    except (cfg.Error, ValueError) as error:
+        raise errors.StartError(why=f"The configuration can't be read: {error}") from None
+
+
+def _group(source: cfg.ConfigOpts, name: str, group: type[Struct]) -> dict[str, Any]:
+    held = source if name == "default" else source[name]
+    return {field: held[field] for field in group.__struct_fields__}
+
+
+def reference() -> str:
+    """The reference page of all options, in Markdown."""
+    page = [
+        "# Configuration",
+        "",
+        "All options with their defaults. No file is needed; `dolium up --config FILE` reads one "
+        "in the form below. Generated by `make docs`.",
+    ]
+    for name, group in groups().items():
+        title = "DEFAULT" if name == "default" else name
+        first = (group.__doc__ or "").partition(": ")[2].rstrip(".")
+        page += ["", f"## [{title}]", "", f"{first[:1].upper()}{first[1:]}.", ""]
+        page += ["| option | default | what it does |", "|---|---|---|"]
+        for option in options(group):
+            page.append(f"| `{option.name}` | `{option.default!r}` | {option.help} |")
+    return "\n".join(page) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
