@@ -1,0 +1,60 @@
+# What can be done here: `make help`.
+# Each target first completes what this machine lacks; that takes no time when nothing is missing.
+
+PYTHON := .venv/bin/python
+# Unit tests run beside each other; live tests start daemons and take turns.
+JOBS   ?= auto
+# More for pytest: make test ARGS="-k capsule -x"
+ARGS   ?=
+
+prepare = ASKED="make $@" scripts/bootstrap
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-wordpress install test lint live soak bench docs down
+
+help:  ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo:  ## start everything on this machine and run a first container
+	@$(prepare) demo
+	@demo/run
+
+demo-wordpress:  ## the same with a database and a WordPress that finds it
+	@$(prepare) demo
+	@demo/wordpress
+
+install:  ## install what the service needs: packages, an engine, .venv
+	@$(prepare) run
+
+test:  ## everything a change has to pass
+	@$(prepare) test
+	@$(MAKE) --no-print-directory lint
+	$(PYTHON) -m pytest -n $(JOBS) -m "not live and not soak" $(ARGS)
+	$(PYTHON) -m pytest -m "live and not soak" $(ARGS)
+
+lint:  ## style, types, layers
+	@$(prepare) test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+live:  ## only the tests that start real daemons (root)
+	@$(prepare) test
+	$(PYTHON) -m pytest -m "live and not soak" $(ARGS)
+
+soak:  ## long runs under load and faults (root)
+	@$(prepare) test
+	$(PYTHON) -m pytest -m soak --timeout 0 $(ARGS)
+
+bench:  ## measure, and compare with the budgets
+	@$(prepare) test
+	$(PYTHON) -m tests.perf $(ARGS)
+
+docs:  ## write docs/reference/configuration.md from the options
+	@$(prepare) run
+	$(PYTHON) -m dolium.conf --reference > docs/reference/configuration.md.new
+	mv docs/reference/configuration.md.new docs/reference/configuration.md
+
+down:  ## stop what `make demo` started and take back what it changed
+	@.venv/bin/dolium down
