@@ -47,6 +47,26 @@ class Invalid(Error):
     text = "Invalid input for field '{field}'. {why}"
 
 
+class InvalidQuery(Invalid):
+    """The same of a parameter that can only be in the query string."""
+
+    code = "dolium.invalid_query"
+    text = "Invalid input for query parameters '{field}'. {why}"
+
+
+class Missing(Error):
+    """A field nobody can guess."""
+
+    status, code, text = 400, "dolium.missing", "'{field}' is a required property"
+
+
+class Unexpected(Error):
+    """Fields nobody knows, or that this microversion does not have."""
+
+    status, code = 400, "dolium.unexpected"
+    text = "Additional properties are not allowed ({fields} was unexpected)"
+
+
 class InvalidValue(Error):
     """A value that is well formed and still impossible."""
 
@@ -82,7 +102,27 @@ class WrongVersion(Error):
     text = "Version {version} is not supported. Minimum is {low} and maximum is {high}"
 
 
+class NotInVersion(Error):
+    """An endpoint that this microversion does not have."""
+
+    status, code = 406, "dolium.not_in_version"
+    text = "Version {version} does not have this; versions {since} to {until} do"
+
+
+class NotYet(Error):
+    """Part of the API, but not built yet."""
+
+    status, code, text = 501, "dolium.not_yet", "{what} is not available yet"
+
+
 # --- who may ---------------------------------------------------------------------------------
+
+
+class Unauthorized(Error):
+    """No token, or one that Keystone does not accept; `challenge` tells where to get one."""
+
+    status, code = 401, "dolium.unauthorized"
+    text = "The request you have made requires authentication."
 
 
 class Forbidden(Error):
