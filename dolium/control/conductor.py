@@ -1,0 +1,81 @@
+"""The conductor role: threads around the placer and the sweeping of what is old."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from dolium import errors
+from dolium.control.placer import Placer
+from dolium.model.clock import Clock
+from dolium.store import actions, containers, hosts, projects
+from dolium.store.store import Store, Tx
+
+LOG = logging.getLogger(__name__)
+
+JOURNAL_S = 30 * 86400.0
+"""How long closed actions, deletions and changes are remembered."""
+SWEEP_S = 3600.0
+LOOK_S = 5.0
+"""A placer that missed its hint looks after this time all the same."""
+
+
+class Conductor:
+    """Runs until stopped; every piece of work is safe to be killed and to run twice."""
+
+    def __init__(self, store: Store, clock: Clock, placer: Placer) -> None:
+        self._store = store
+        self._clock = clock
+        self._placer = placer
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._place, name="placer", daemon=True),
+            threading.Thread(target=self._sweep, name="sweeper", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish the pass under way and end."""
+        self._stopping.set()
+        self._store.hints.give("placer")
+        for thread in self._threads:
+            thread.join()
+
+    def _place(self) -> None:
+        while not self._stopping.is_set():
+            seen = self._store.hints.count("placer")
+            if not self._safely(self._placer.turn):
+                self._store.hints.wait("placer", seen, LOOK_S)
+
+    def _sweep(self) -> None:
+        while not self._stopping.wait(SWEEP_S):
+            self._safely(self.sweep)
+
+    def sweep(self) -> int:
+        """Forget what is older than the journal's time."""
+        before = self._clock.now() - JOURNAL_S
+
+        def work(tx: Tx) -> int:
+            for host, horizon in containers.trim(tx, before).items():
+                hosts.forget(tx, host, horizon)
+            projects.trim(tx, before)
+            return actions.trim(tx, before)
+
+        return self._store.write(work)
+
+    def _safely(self, work: Callable[[], int]) -> int:
+        try:
+            return work()
+        except errors.Shutdown:
+            return 0
+        except errors.Error as error:
+            LOG.warning("%s; trying again", error)
+        except Exception:
+            LOG.exception("a pass failed; trying again")
+        self._stopping.wait(1.0)
+        return 0

@@ -1,0 +1,274 @@
+"""What users do with containers: every change is a wish and an action in one transaction."""
+
+from __future__ import annotations
+
+import random
+import uuid as uuids
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from dolium import conf, errors
+from dolium.control import rows
+from dolium.control.names import friendly
+from dolium.model import record
+from dolium.model.clock import Clock
+from dolium.model.container import (
+    ASKS,
+    DELETE_AFTER_STOP,
+    DELETE_FORCE,
+    QUESTIONS,
+    Look,
+    Spec,
+    Status,
+    Verb,
+    Wanted,
+    check,
+    guarded,
+    shown,
+)
+from dolium.model.context import Context
+from dolium.store import actions, containers, hosts, projects
+from dolium.store.projects import Amounts
+from dolium.store.store import Store, Tx
+
+Rows = list[record.Container]
+Journal = list[record.Action]
+
+_encode = msgspec.json.encode
+_spec = msgspec.json.Decoder(Spec).decode
+
+STOP_BEFORE_DELETE_S = 10
+"""How long a container may take to stop when it is to be deleted after that."""
+
+
+class Containers:
+    """The verbs of the container API. Nothing here waits for a host."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        quota: conf.Quota,
+        rng: random.Random | None = None,
+        tenant_runtime: str = "",
+        new_id: Callable[[], str] = lambda: str(uuids.uuid4()),
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._tenant_runtime = tenant_runtime or None
+        self._new_id = new_id
+        self._limits = Amounts(
+            containers=quota.containers,
+            cpu_m=quota.cpu * 1000 if quota.cpu >= 0 else -1,
+            memory_mib=quota.memory,
+            disk_gib=quota.disk,
+        )
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def find(self, context: Context, ident: str, all_projects: bool = False) -> record.Container:
+        """One by id or name. Administrators find everybody's; others only their project's."""
+        project = None if context.is_admin or all_projects else context.project_id
+        with self._store.read() as connection:
+            if _is_uuid(ident):
+                row = containers.get(connection, ident)
+                found = [row] if row and project in (None, row.project_id) else []
+            else:
+                found = containers.named(connection, ident, project)
+        if not found:
+            raise errors.NotFound(kind="Container", id=ident)
+        if len(found) > 1:
+            raise errors.Ambiguous(kind="container", id=ident)
+        return found[0]
+
+    def list(self, context: Context, query: record.Query) -> Rows:
+        """One page, of the caller's project unless all are asked for."""
+        project = None if query.all_projects else context.project_id
+        with self._store.read() as connection:
+            return containers.page(connection, query, project)
+
+    def actions(self, row: record.Container) -> Journal:
+        """What was asked of the container, newest first."""
+        with self._store.read() as connection:
+            return actions.of_container(connection, row.uuid)
+
+    def action(self, row: record.Container, request_id: str) -> record.Action:
+        """One of them by the id of the request that asked."""
+        with self._store.read() as connection:
+            found = actions.of_container(connection, row.uuid, request_id)
+        if not found:
+            raise errors.NotFound(kind="The Action resource", id=request_id)
+        return found[0]
+
+    # --- changing --------------------------------------------------------------------------
+
+    def create(self, context: Context, name: str | None, spec: Spec, run: bool) -> record.Container:
+        """Write the wish down; placing and the host's agent do the rest."""
+        if spec.runtime is None and self._tenant_runtime:
+            spec = msgspec.structs.replace(spec, runtime=self._tenant_runtime)
+        now, uuid = self._clock.now(), self._new_id()
+        values = {
+            "uuid": uuid,
+            "name": name or friendly(self._rng),
+            "project_id": context.project_id,
+            "user_id": context.user_id,
+            "status": Status.CREATING.value,
+            "stage": "waiting",
+            "wanted": (Wanted.RUNNING if run else Wanted.CREATED).value,
+            "generation": 1,
+            "created_generation": 1,
+            "start_epoch": 1 if run else 0,
+            "observed_generation": 0,
+            "fact_epoch": 0,
+            "fact_sequence": 0,
+            "revision": 0,
+            "created_at": now,
+            "look": _encode(_wished(spec)),
+            "addresses": b"null",
+        }
+        values |= _documents(spec)
+
+        def work(tx: Tx) -> record.Container:
+            projects.reserve(tx, context.project_id, rows.amounts(spec), self._limits)
+            containers.insert(tx, values)
+            actions.add(
+                tx,
+                context,
+                container_uuid=uuid,
+                project_id=context.project_id,
+                generation=1,
+                verb=Verb.CREATE,
+                params={"run": run},
+                at=now,
+            )
+            projects.changed(tx, context.project_id, uuid, "created", now)
+            tx.hint("placer")
+            return _must(containers.get(tx.connection, uuid), uuid)
+
+        return self._store.write(work)
+
+    def ask(
+        self, context: Context, row: record.Container, verb: Verb, params: dict[str, Any]
+    ) -> None:
+        """start, stop, reboot, kill, pause or unpause; raises WrongState."""
+
+        def work(tx: Tx) -> None:
+            present = rows.present(tx, row.uuid)
+            check(verb.value, ASKS[verb].allowed, row.uuid, present.status)
+            again = present.host is None and ASKS[verb].starts
+            values: dict[str, Any] = {}
+            if again:  # it never found a host: look for one once more
+                values = {"stage": "waiting", "status": Status.CREATING.value}
+                tx.hint("placer")
+            rows.wish(tx, context, present, verb, params, self._clock.now(), values)
+
+        self._store.write(work)
+
+    def patch(
+        self,
+        context: Context,
+        row: record.Container,
+        *,
+        name: str | None = None,
+        cpu: float | None = None,
+        memory: str | None = None,
+        auto_heal: bool | None = None,
+    ) -> record.Container:
+        """Change name, cpu, memory or auto_heal; raises WrongState, OverQuota, NoHost."""
+
+        def work(tx: Tx) -> record.Container:
+            present = rows.present(tx, row.uuid)
+            check("update", ASKS[Verb.UPDATE].allowed, row.uuid, present.status)
+            old = _spec(present.spec)
+            new = msgspec.structs.replace(
+                old,
+                cpu=old.cpu if cpu is None else cpu,
+                memory=old.memory if memory is None else memory,
+                auto_heal=old.auto_heal if auto_heal is None else auto_heal,
+            )
+            values = _documents(new) | {"name": name or present.name}
+            now = self._clock.now()
+            if (new.cpu, new.memory) == (old.cpu, old.memory):
+                rows.note(tx, present, now, values)
+            else:
+                self._resize(tx, present, old, new)
+                rows.wish(tx, context, present, Verb.UPDATE, {}, now, values)
+            return _must(containers.get(tx.connection, row.uuid), row.uuid)
+
+        return self._store.write(work)
+
+    def _resize(self, tx: Tx, present: containers.Observed, old: Spec, new: Spec) -> None:
+        more = Amounts(cpu_m=new.cpu_m - old.cpu_m, memory_mib=new.memory_mib - old.memory_mib)
+        projects.reserve(tx, present.project_id, more, self._limits)
+        if not hosts.reclaim(tx, present.uuid, new.cpu_m, new.memory_mib):
+            raise errors.NoHost(why=f"host of container {present.uuid} has no room for more")
+
+    def delete(
+        self,
+        context: Context,
+        row: record.Container,
+        *,
+        force: bool = False,
+        stop: bool = False,
+    ) -> None:
+        """Wish it gone; the row goes when the host says that nothing is left of it."""
+        if stop:
+            allowed = DELETE_AFTER_STOP
+        else:
+            allowed = DELETE_FORCE if force else ASKS[Verb.DELETE].allowed
+        params = {"stop": stop, "force": force, "timeout": STOP_BEFORE_DELETE_S}
+
+        def work(tx: Tx) -> None:
+            present = rows.present(tx, row.uuid)
+            check("delete", allowed, row.uuid, present.status)
+            rows.condemn(tx, context, present, params, self._clock.now())
+
+        self._store.write(work)
+
+
+def asked(row: record.Container, what: str) -> str:
+    """The host that can answer the question; raises WrongState, HostDown."""
+    check(what, QUESTIONS[what], row.uuid, row.status)
+    if row.host is None:
+        raise errors.HostDown(host="(none: the container was never placed)")
+    return row.host
+
+
+def _documents(spec: Spec) -> dict[str, Any]:
+    return {
+        "image": spec.image,
+        "memory": spec.memory,
+        "auto_remove": spec.auto_remove,
+        "cpu_m": spec.cpu_m,
+        "memory_mib": spec.memory_mib,
+        "disk_gib": spec.disk,
+        "spec": _encode(spec),
+        "shown": _encode(shown(spec)),
+        "guarded": _encode(guarded(spec)),
+    }
+
+
+def _wished(spec: Spec) -> Look:
+    return Look(
+        command=spec.command,
+        environment=spec.environment,
+        workdir=spec.workdir,
+        hostname=spec.hostname,
+        entrypoint=spec.entrypoint,
+    )
+
+
+def _is_uuid(ident: str) -> bool:
+    try:
+        return str(uuids.UUID(ident)) == ident.lower()
+    except ValueError:
+        return False
+
+
+def _must(row: record.Container | None, uuid: str) -> record.Container:
+    if row is None:
+        raise errors.NotFound(kind="Container", id=uuid)
+    return row

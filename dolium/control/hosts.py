@@ -1,0 +1,128 @@
+"""The control side's end of the link: hosts enrol, pull wishes, post facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dolium import conf, errors
+from dolium.control import reconcile
+from dolium.model.clock import Clock
+from dolium.model.container import Spec, Verb, Wanted
+from dolium.model.host import Hello, Inventory, Welcome
+from dolium.model.wish import Ack, Command, Facts, Fate, Page, Wish
+from dolium.store import actions, containers, hosts, networks
+from dolium.store.containers import Observed
+from dolium.store.store import Connection, Store, Tx
+
+_spec = msgspec.json.Decoder(Spec).decode
+
+
+class Hosts:
+    """Answers agents; implements link.base.Control."""
+
+    def __init__(self, store: Store, clock: Clock, placing: conf.Placing, deployment: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._placing = placing
+        self._deployment = deployment
+
+    def hello(self, hello: Hello) -> Welcome:
+        """Enrol a host; what an older boot of it says from now on counts for nothing."""
+
+        def work(tx: Tx) -> int:
+            epoch = hosts.enrol(tx, hello, self._totals(hello.inventory), self._clock.now())
+            tx.hint("placer")
+            return epoch
+
+        return Welcome(deployment=self._deployment, epoch=self._store.write(work))
+
+    def _totals(self, inventory: Inventory) -> tuple[int, int, int]:
+        memory = max(0, inventory.memory_mib - self._placing.reserved_memory)
+        return (
+            int(inventory.cpus * 1000 * self._placing.cpu_ratio),
+            int(memory * self._placing.memory_ratio),
+            inventory.disk_gib,
+        )
+
+    def wishes(self, host: str, boot: str, since: int, wait_s: float) -> Page:
+        """What changed for the host; raises Changed when another boot of it has enrolled."""
+        topic = f"host:{host}"
+        seen = self._store.hints.count(topic)
+        page = self._page(host, boot, since)
+        if page.revision > since or page.full or wait_s <= 0:
+            return page
+        self._store.hints.wait(topic, seen, wait_s)
+        return self._page(host, boot, since)
+
+    def _page(self, name: str, boot: str, since: int) -> Page:
+        with self._store.read() as connection:
+            host = hosts.get(connection, name)
+            if host is None or host.boot != boot:
+                raise errors.Changed(kind="Host", id=name)
+            full = since == 0 or since < host.horizon or since > host.revision
+            start = 0 if full else since
+            if not full and host.revision == since:
+                return Page(revision=since)
+            found = containers.of_host(connection, name, start)
+            gone = () if full else tuple(containers.buried(connection, name, start))
+            wishes = tuple(wishes_of(connection, found))
+        return Page(revision=host.revision, wishes=wishes, gone=gone, full=full)
+
+    def post(self, facts: Facts) -> Ack:
+        """Write facts down; the answer says up to where the host need not repeat them."""
+        return self._store.write(lambda tx: self._post(tx, facts))
+
+    def _post(self, tx: Tx, facts: Facts) -> Ack:
+        host = hosts.get(tx.connection, facts.host)
+        if host is None or host.boot != facts.boot:
+            return Ack(sequence=0, stale=True)
+        now = self._clock.now()
+        for fact in facts.facts:
+            row = containers.observed(tx.connection, [fact.uuid]).get(fact.uuid)
+            if row is None or row.host != facts.host:
+                continue
+            if (row.fact_epoch, row.fact_sequence) >= (host.epoch, fact.sequence):
+                continue
+            commands = actions.opened(tx.connection, [fact.uuid]).get(fact.uuid, [])
+            reconcile.apply(tx, row, commands, fact, host.epoch, now)
+        return Ack(sequence=max((fact.sequence for fact in facts.facts), default=0))
+
+    def fate(self, host: str, uuids: Sequence[str]) -> Fate:
+        """What became of containers that the host found and has no wish for."""
+        with self._store.read() as connection:
+            alive, gone = containers.fates(connection, uuids)
+        strangers = [uuid for uuid in uuids if uuid not in alive]
+        return Fate(
+            gone=tuple(uuid for uuid in strangers if uuid in gone),
+            unknown=tuple(uuid for uuid in strangers if uuid not in gone),
+        )
+
+
+def wishes_of(connection: Connection, found: Sequence[Observed]) -> list[Wish]:
+    """Rows with their open actions, ports and networks, as a host reads them."""
+    ids = [row.uuid for row in found]
+    commands = actions.opened(connection, ids)
+    plugged = networks.of_containers(connection, ids)
+    return [_wish(row, commands.get(row.uuid, []), plugged.get(row.uuid)) for row in found]
+
+
+def _wish(row: Observed, commands: list[Command], plugged: networks.Plugged | None) -> Wish:
+    ports, nets = plugged or ([], [])
+    return Wish(
+        uuid=row.uuid,
+        project_id=row.project_id,
+        name=row.name,
+        generation=row.generation,
+        created_generation=row.created_generation,
+        wanted=Wanted(row.wanted),
+        start_epoch=row.start_epoch,
+        spec=_spec(row.spec),
+        ports=tuple(ports),
+        networks=tuple(nets),
+        # A condemned container's older commands are closed; only its deletion counts.
+        commands=tuple(
+            c for c in commands if row.wanted != Wanted.DELETED or c.verb is Verb.DELETE
+        ),
+    )

@@ -1,0 +1,16 @@
+"""Names for containers that were given none: `<greek letter>-<1..24>-container`."""
+
+from __future__ import annotations
+
+import random
+
+GREEK = (
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"),
+    *("iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi"),
+    *("rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+)
+
+
+def friendly(rng: random.Random) -> str:
+    """A name people can say; names may repeat."""
+    return f"{rng.choice(GREEK)}-{rng.randint(1, 24)}-container"

@@ -1,0 +1,194 @@
+"""Finds a host for every container that waits for one, in batches.
+
+The decision is taken in memory (`placing`), the database is the arbiter: a claim is one
+conditional UPDATE per host, and who loses is picked again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from dolium import errors
+from dolium.control.networks import Networks, Taken
+from dolium.model.clock import Clock
+from dolium.model.container import Spec, Status
+from dolium.model.host import Inventory
+from dolium.model.network import Port, addresses
+from dolium.placing.index import Index
+from dolium.placing.request import Host, Request
+from dolium.store import actions, containers, hosts, networks, projects
+from dolium.store.hosts import Claim
+from dolium.store.store import Store, Tx
+
+_spec = msgspec.json.Decoder(Spec).decode
+_inventory = msgspec.json.Decoder(Inventory).decode
+
+MOST_AT_ONCE = 500
+"""Containers of one pass, so that the first of a flood need not wait for the last."""
+
+
+class Waiting(Struct, frozen=True):
+    """One container that needs a host."""
+
+    uuid: str
+    project_id: str
+    spec: Spec
+    request: Request
+
+
+class Placer:
+    """One pass at a time; several placers may run, on one database."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        networks: Networks,
+        rng: random.Random,
+        silent: Callable[[str], bool] = lambda host: False,
+    ) -> None:
+        """silent tells whether a host has not been heard of for too long."""
+        self._store = store
+        self._clock = clock
+        self._networks = networks
+        self._rng = rng
+        self._silent = silent
+
+    def turn(self) -> int:
+        """Place what waits now; returns how many were dealt with."""
+        with self._store.read() as connection:
+            found = containers.waiting(connection, MOST_AT_ONCE)
+            known = hosts.all_of_them(connection) if found else []
+        if not found:
+            return 0
+        waiting = [_waiting(*row) for row in found]
+        index = Index(self._rng)
+        for host in known:
+            index.put(_offer(host, self._silent(host.name)))
+        picks: dict[str, list[Waiting]] = {}
+        nowhere: list[tuple[Waiting, str]] = []
+        for one in waiting:
+            name = index.pick(one.request)
+            if name is None:
+                nowhere.append((one, str(errors.NoHost(why=index.why(one.request)))))
+            else:
+                index.take(name, one.request)
+                picks.setdefault(name, []).append(one)
+        epochs = {host.name: host.epoch for host in known}
+        return self._store.write(lambda tx: self._commit(tx, picks, nowhere, epochs))
+
+    def _commit(
+        self,
+        tx: Tx,
+        picks: dict[str, list[Waiting]],
+        nowhere: list[tuple[Waiting, str]],
+        epochs: dict[str, int],
+    ) -> int:
+        ids = [one.uuid for picked in picks.values() for one in picked]
+        ids += [one.uuid for one, _ in nowhere]
+        still = containers.still_waiting(tx.connection, ids)
+        now, taken, settled = self._clock.now(), Taken(), 0
+        failed = [(one, why) for one, why in nowhere if one.uuid in still]
+        for host, picked in picks.items():
+            plugged: list[tuple[Waiting, Port]] = []
+            for one in picked:
+                if one.uuid not in still:
+                    continue
+                try:
+                    plugged.append((one, self._port(tx, taken, one, now)))
+                except (errors.Full, errors.Refused) as error:
+                    failed.append((one, str(error)))
+            settled += self._claim(tx, host, epochs[host], plugged, now)
+        for one, why in failed:
+            self._give_up(tx, one, why, now)
+        return settled + len(failed)
+
+    def _port(self, tx: Tx, taken: Taken, one: Waiting, now: float) -> Port:
+        return self._networks.port(tx, taken, one.uuid, one.project_id, one.spec, now)
+
+    def _claim(
+        self, tx: Tx, host: str, epoch: int, plugged: list[tuple[Waiting, Port]], now: float
+    ) -> int:
+        """All together, or each alone; who does not fit any more keeps waiting."""
+        if not plugged:
+            return 0
+        if hosts.claim(tx, host, [_claim(one, host, epoch) for one, _ in plugged]):
+            won = plugged
+        else:
+            won = [
+                (one, port)
+                for one, port in plugged
+                if hosts.claim(tx, host, [_claim(one, host, epoch)])
+            ]
+        if not won:
+            return 0
+        networks.plug(tx, [msgspec.structs.replace(port, epoch=epoch) for _, port in won], now)
+        revision = hosts.stamp(tx, host)
+        encode = msgspec.json.encode
+        containers.place(
+            tx, host, revision, {one.uuid: encode(addresses((port,))) for one, port in won}
+        )
+        return len(won)
+
+    def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> None:
+        containers.observe(
+            tx,
+            one.uuid,
+            {
+                "stage": "nowhere",
+                "status": Status.ERROR.value,
+                "status_reason": why,
+                "task_state": None,
+                "updated_at": now,
+            },
+        )
+        actions.close_all(tx, one.uuid, message=actions.FAILED, at=now)
+        projects.changed(tx, one.project_id, one.uuid, "observed", now)
+
+
+def _waiting(uuid: str, project_id: str, document: bytes) -> Waiting:
+    spec = _spec(document)
+    request = Request(
+        uuid=uuid,
+        project_id=project_id,
+        cpu_m=spec.cpu_m,
+        memory_mib=spec.memory_mib,
+        disk_gib=spec.disk,
+        zone=spec.availability_zone,
+        runtime=spec.runtime,
+        host=spec.requested_host,
+    )
+    return Waiting(uuid, project_id, spec, request)
+
+
+def _offer(host: hosts.Host, silent: bool) -> Host:
+    inventory = _inventory(host.inventory)
+    return Host(
+        name=host.name,
+        zone=host.zone,
+        labels=inventory.labels,
+        runtimes=frozenset(inventory.runtimes),
+        disabled=host.disabled,
+        up=not silent,
+        total_cpu_m=host.total_cpu_m,
+        total_memory_mib=host.total_memory_mib,
+        total_disk_gib=host.total_disk_gib,
+        free_cpu_m=host.total_cpu_m - host.used_cpu_m,
+        free_memory_mib=host.total_memory_mib - host.used_memory_mib,
+        free_disk_gib=host.total_disk_gib - host.used_disk_gib,
+    )
+
+
+def _claim(one: Waiting, host: str, epoch: int) -> Claim:
+    return Claim(
+        container_uuid=one.uuid,
+        host=host,
+        epoch=epoch,
+        cpu_m=one.request.cpu_m,
+        memory_mib=one.request.memory_mib,
+        disk_gib=one.request.disk_gib,
+    )

@@ -1,0 +1,97 @@
+"""The few ways in which a container's row changes, each with all that must change with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dolium import errors
+from dolium.model.container import ASKS, Spec, Verb
+from dolium.model.context import Context
+from dolium.store import actions, containers, hosts, networks, projects
+from dolium.store.containers import Observed
+from dolium.store.projects import Amounts
+from dolium.store.store import Tx
+
+_spec = msgspec.json.Decoder(Spec).decode
+
+
+def amounts(spec: Spec) -> Amounts:
+    """What a container takes of its project's quota."""
+    return Amounts(containers=1, cpu_m=spec.cpu_m, memory_mib=spec.memory_mib, disk_gib=spec.disk)
+
+
+def present(tx: Tx, uuid: str) -> Observed:
+    """The row as it is now; raises NotFound when it is gone meanwhile."""
+    row = containers.observed(tx.connection, [uuid]).get(uuid)
+    if row is None:
+        raise errors.NotFound(kind="Container", id=uuid)
+    return row
+
+
+def note(tx: Tx, row: Observed, at: float, values: dict[str, Any]) -> None:
+    """Change what no host needs to act on (but may show): a name, a flag."""
+    if row.host:
+        values = values | {"revision": hosts.stamp(tx, row.host)}
+    containers.change(tx, row.uuid, row.generation, updated_at=at, **values)
+    projects.changed(tx, row.project_id, row.uuid, "updated", at)
+
+
+def wish(
+    tx: Tx,
+    context: Context,
+    row: Observed,
+    verb: Verb,
+    params: dict[str, Any],
+    at: float,
+    values: dict[str, Any],
+) -> None:
+    """A new generation of the wish, with its action; its host is woken."""
+    ask, generation = ASKS[verb], row.generation + 1
+    new: dict[str, Any] = {"generation": generation, "updated_at": at, "status_reason": None}
+    if ask.during:
+        new["status"] = ask.during.value
+    if ask.task:
+        new["task_state"] = ask.task.value
+    if ask.wanted:
+        new["wanted"] = ask.wanted.value
+    if ask.starts:
+        new["start_epoch"] = generation
+    if row.host:
+        new["revision"] = hosts.stamp(tx, row.host)
+    containers.change(tx, row.uuid, row.generation, **(new | values))
+    actions.add(
+        tx,
+        context,
+        container_uuid=row.uuid,
+        project_id=row.project_id,
+        generation=generation,
+        verb=verb,
+        params=params,
+        at=at,
+    )
+    projects.changed(tx, row.project_id, row.uuid, verb.value, at)
+
+
+def condemn(tx: Tx, context: Context, row: Observed, params: dict[str, Any], at: float) -> None:
+    """Wish a container gone: what is still queued is closed, what never had a host goes now."""
+    actions.close_all(tx, row.uuid, message=f"superseded by {context.request_id}", at=at)
+    wish(tx, context, row, Verb.DELETE, params, at, {"stage": "ready"})
+    if row.host is None:
+        bury(tx, row, at)
+
+
+def bury(tx: Tx, row: Observed, at: float) -> None:
+    """Delete the row, and give back all it had: only who deleted it gives back (decision 17)."""
+    if not containers.delete(tx, row.uuid):
+        return
+    for command in actions.opened(tx.connection, [row.uuid]).get(row.uuid, []):
+        ok = command.verb is Verb.DELETE
+        actions.close(tx, command.id, ok=ok, message=None if ok else actions.FAILED, at=at)
+    networks.unplug(tx, row.uuid)
+    hosts.release(tx, row.uuid)
+    projects.give_back(tx, row.project_id, amounts(_spec(row.spec)))
+    if row.host is not None:
+        containers.bury(tx, row.uuid, row.host, hosts.stamp(tx, row.host), at)
+    projects.changed(tx, row.project_id, row.uuid, "deleted", at)

@@ -1,0 +1,149 @@
+"""The journal of asked changes: written with the wish, closed with a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from dolium.model import record
+from dolium.model.container import Verb
+from dolium.model.context import Context
+from dolium.model.wish import Command
+from dolium.store.schema import actions as table
+from dolium.store.store import Tx
+
+FAILED = "Error"
+"""What the API shows as the message of an action that failed."""
+
+
+def add(
+    tx: Tx,
+    context: Context,
+    *,
+    container_uuid: str,
+    project_id: str,
+    generation: int,
+    verb: Verb,
+    params: dict[str, Any],
+    at: float,
+    open: bool = True,
+) -> None:
+    """Write an asked change down; `open=False` for one that needed nothing but this write."""
+    tx.run(
+        table.insert(),
+        {
+            "container_uuid": container_uuid,
+            "request_id": context.request_id,
+            "generation": generation,
+            "verb": verb.value,
+            "params": msgspec.json.encode(params),
+            "user_id": context.user_id,
+            "project_id": project_id,
+            "open": open,
+            "ok": None if open else True,
+            "start_time": at,
+            "finish_time": None if open else at,
+            "events": b"[]",
+        },
+    )
+
+
+def opened(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, list[Command]]:
+    """The open actions of containers, oldest first."""
+    rows = connection.execute(
+        sa.select(
+            table.c.container_uuid,
+            table.c.id,
+            table.c.request_id,
+            table.c.generation,
+            table.c.verb,
+            table.c.params,
+        )
+        .where(table.c.container_uuid.in_(uuids), table.c.open)
+        .order_by(table.c.generation)
+    )
+    found: dict[str, list[Command]] = {}
+    for uuid, number, request_id, generation, verb, params in rows:
+        command = Command(
+            id=number,
+            request_id=request_id,
+            generation=generation,
+            verb=Verb(verb),
+            params=msgspec.json.decode(params),
+        )
+        found.setdefault(uuid, []).append(command)
+    return found
+
+
+def close(
+    tx: Tx,
+    number: int,
+    *,
+    ok: bool,
+    message: str | None,
+    at: float,
+    events: tuple[record.Moment, ...] = (),
+) -> bool:
+    """Close an open action; True for the one who really did."""
+    done = tx.run(
+        table.update()
+        .where(table.c.id == number, table.c.open)
+        .values(
+            open=False,
+            ok=ok,
+            message=message,
+            finish_time=at,
+            events=msgspec.json.encode(events),
+        )
+    )
+    return done.rowcount == 1
+
+
+def close_all(tx: Tx, container_uuid: str, *, message: str, at: float) -> None:
+    """Close every open action of a container as not done."""
+    tx.run(
+        table.update()
+        .where(table.c.container_uuid == container_uuid, table.c.open)
+        .values(open=False, ok=False, message=message, finish_time=at)
+    )
+
+
+_READ = tuple(table.c[name] for name in record.Action.__struct_fields__ if name != "events")
+
+
+def of_container(
+    connection: sa.Connection, container_uuid: str, request_id: str | None = None
+) -> list[record.Action]:
+    """A container's actions, newest first; one request's only when asked."""
+    query = (
+        sa.select(table.c.events, *_READ)
+        .where(table.c.container_uuid == container_uuid)
+        .order_by(table.c.id.desc())
+    )
+    if request_id is not None:
+        query = query.where(table.c.request_id == request_id)
+    decode = msgspec.json.Decoder(tuple[record.Moment, ...]).decode
+    return [
+        record.Action(
+            **{**row._mapping, "events": decode(row.events)},
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def trim(tx: Tx, before: float, most: int = 1000) -> int:
+    """Forget closed actions that ended before; returns how many."""
+    old = [
+        row[0]
+        for row in tx.run(
+            sa.select(table.c.id)
+            .where(sa.not_(table.c.open), table.c.finish_time < before)
+            .limit(most)
+        )
+    ]
+    if old:
+        tx.run(table.delete().where(table.c.id.in_(old)))
+    return len(old)

@@ -1,0 +1,238 @@
+"""Rows of containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from dolium import errors
+from dolium.model import record
+from dolium.store.schema import containers as table
+from dolium.store.schema import tombstones
+from dolium.store.store import Tx
+
+_READ = tuple(table.c[name] for name in record.Container.__struct_fields__)
+
+FILTERS = frozenset(
+    [
+        *("name", "image", "project_id", "user_id", "memory"),
+        *("host", "task_state", "status", "auto_remove"),
+    ]
+)
+"""Columns a list may be narrowed by."""
+
+SORTS = FILTERS | {"id", "uuid", "created_at", "updated_at", "started_at"}
+"""Columns a list may be sorted by."""
+
+
+def _rows(found: sa.CursorResult[Any]) -> list[record.Container]:
+    make: Any = record.Container
+    return [make(*row) for row in found]
+
+
+def get(connection: sa.Connection, uuid: str) -> record.Container | None:
+    """One by its id."""
+    row = connection.execute(sa.select(*_READ).where(table.c.uuid == uuid)).first()
+    return record.Container(*row) if row else None
+
+
+def named(connection: sa.Connection, name: str, project_id: str | None) -> list[record.Container]:
+    """Those of a name: of one project, or (None) of all."""
+    query = sa.select(*_READ).where(table.c.name == name).limit(2)
+    if project_id is not None:
+        query = query.where(table.c.project_id == project_id)
+    return _rows(connection.execute(query))
+
+
+def page(
+    connection: sa.Connection, query: record.Query, project_id: str | None
+) -> list[record.Container]:
+    """One page of a list; project_id None is all projects."""
+    if query.sort_key not in SORTS:
+        raise errors.InvalidValue(why=f"The sort_key value '{query.sort_key}' is invalid.")
+    statement = sa.select(*_READ).limit(query.limit)
+    if project_id is not None:
+        statement = statement.where(table.c.project_id == project_id)
+    for name, value in query.filters.items():
+        statement = statement.where(table.c[name] == value)
+    key, down = table.c[query.sort_key], query.sort_dir == "desc"
+    if query.marker is not None:
+        statement = statement.where(_after(connection, query.marker, key, down, project_id))
+    order = (key, table.c.id) if query.sort_key != "id" else (key,)
+    return _rows(
+        connection.execute(statement.order_by(*(c.desc() if down else c.asc() for c in order)))
+    )
+
+
+def _after(
+    connection: sa.Connection,
+    marker: str,
+    key: sa.Column[Any],
+    down: bool,
+    project_id: str | None,
+) -> sa.ColumnElement[bool]:
+    """What comes behind the marker, with empty values first as SQLite sorts them."""
+    query = sa.select(key, table.c.id).where(table.c.uuid == marker)
+    if project_id is not None:
+        query = query.where(table.c.project_id == project_id)
+    found = connection.execute(query).first()
+    if found is None:
+        raise errors.NotFound(kind="Container", id=marker)
+    value, number = found
+    later = table.c.id < number if down else table.c.id > number
+    if value is None:
+        return sa.and_(key.is_(None), later) if down else sa.or_(key.is_not(None), later)
+    beyond = sa.or_(key < value, key.is_(None)) if down else key > value
+    return sa.or_(beyond, sa.and_(key == value, later))
+
+
+def insert(tx: Tx, values: dict[str, Any]) -> None:
+    """A new row."""
+    tx.run(table.insert(), values)
+
+
+def change(tx: Tx, uuid: str, generation: int, **values: Any) -> None:
+    """Write what a wish changes; raises Changed unless the row still has the generation."""
+    done = tx.run(
+        table.update()
+        .where(table.c.uuid == uuid, table.c.generation == generation)
+        .values(**values)
+    )
+    if done.rowcount != 1:
+        raise errors.Changed(kind="Container", id=uuid)
+
+
+def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
+    """Write what was seen; the caller compared the fact's counters in this transaction."""
+    tx.run(table.update().where(table.c.uuid == uuid).values(**values))
+
+
+def place(tx: Tx, host: str, revision: int, addresses: dict[str, bytes]) -> None:
+    """Give waiting containers to a host, with the addresses of their ports."""
+    tx.run(
+        _PLACE,
+        [
+            {"uuid_": uuid, "host": host, "revision": revision, "addresses": shown}
+            for uuid, shown in addresses.items()
+        ],
+    )
+
+
+_PLACE = (
+    table.update()
+    .where(table.c.uuid == sa.bindparam("uuid_"))
+    .values(
+        host=sa.bindparam("host"),
+        stage="ready",
+        revision=sa.bindparam("revision"),
+        addresses=sa.bindparam("addresses"),
+    )
+)
+
+
+class Observed(record.Container, frozen=True):
+    """A row with what reconciliation needs besides."""
+
+    wanted: str
+    stage: str
+    created_generation: int
+    start_epoch: int
+    observed_generation: int
+    fact_epoch: int
+    fact_sequence: int
+    auto_remove: bool
+
+
+_OBSERVED = tuple(table.c[name] for name in Observed.__struct_fields__)
+
+
+def observed(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, Observed]:
+    """Those of the ids that exist."""
+    rows = connection.execute(sa.select(*_OBSERVED).where(table.c.uuid.in_(uuids)))
+    return {row.uuid: Observed(*row) for row in rows}
+
+
+def of_host(connection: sa.Connection, host: str, since: int) -> list[Observed]:
+    """A host's containers that changed after a revision, those ready for it only."""
+    rows = connection.execute(
+        sa.select(*_OBSERVED)
+        .where(table.c.host == host, table.c.revision > since, table.c.stage == "ready")
+        .order_by(table.c.revision, table.c.id)
+    )
+    return [Observed(*row) for row in rows]
+
+
+def on_host(connection: sa.Connection, host: str) -> list[str]:
+    """Ids of all containers of a host."""
+    rows = connection.execute(sa.select(table.c.uuid).where(table.c.host == host))
+    return [row[0] for row in rows]
+
+
+def waiting(connection: sa.Connection, limit: int) -> list[sa.Row[Any]]:
+    """Those that need a host, oldest first."""
+    return list(
+        connection.execute(
+            sa.select(table.c.uuid, table.c.project_id, table.c.spec)
+            .where(table.c.stage == "waiting")
+            .order_by(table.c.id)
+            .limit(limit)
+        )
+    )
+
+
+def still_waiting(connection: sa.Connection, uuids: Sequence[str]) -> set[str]:
+    """Those of the ids that still need a host."""
+    rows = connection.execute(
+        sa.select(table.c.uuid).where(table.c.uuid.in_(uuids), table.c.stage == "waiting")
+    )
+    return {row[0] for row in rows}
+
+
+def delete(tx: Tx, uuid: str) -> bool:
+    """Remove the row; True for the one who really did."""
+    return tx.run(table.delete().where(table.c.uuid == uuid)).rowcount == 1
+
+
+def bury(tx: Tx, uuid: str, host: str, revision: int, at: float) -> None:
+    """Remember for certain that the container is gone."""
+    tx.run(
+        tombstones.insert(),
+        {"container_uuid": uuid, "host": host, "revision": revision, "at": at},
+    )
+
+
+def buried(connection: sa.Connection, host: str, since: int) -> list[str]:
+    """Containers of the host deleted after a revision."""
+    rows = connection.execute(
+        sa.select(tombstones.c.container_uuid).where(
+            tombstones.c.host == host, tombstones.c.revision > since
+        )
+    )
+    return [row[0] for row in rows]
+
+
+def fates(connection: sa.Connection, uuids: Sequence[str]) -> tuple[set[str], set[str]]:
+    """(those that have a row, those certainly gone)."""
+    alive = connection.execute(sa.select(table.c.uuid).where(table.c.uuid.in_(uuids)))
+    gone = connection.execute(
+        sa.select(tombstones.c.container_uuid).where(tombstones.c.container_uuid.in_(uuids))
+    )
+    return {row[0] for row in alive}, {row[0] for row in gone}
+
+
+def trim(tx: Tx, before: float, most: int = 1000) -> dict[str, int]:
+    """Forget tombstones older than `before`; returns the new horizon of each host."""
+    old = tx.run(
+        sa.select(tombstones.c.container_uuid, tombstones.c.host, tombstones.c.revision)
+        .where(tombstones.c.at < before)
+        .limit(most)
+    ).all()
+    horizons: dict[str, int] = {}
+    for _, host, revision in map(tuple, old):
+        horizons[host] = max(horizons.get(host, 0), revision)
+    if old:
+        ids = [row[0] for row in old]
+        tx.run(tombstones.delete().where(tombstones.c.container_uuid.in_(ids)))
+    return horizons

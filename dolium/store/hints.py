@@ -1,0 +1,31 @@
+"""Wake-up calls between threads: never needed for being right, only for being quick."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+
+
+class Hints:
+    """Topics that count; who waits gives the count it has seen."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = defaultdict(int)
+        self._moved = threading.Condition()
+
+    def give(self, topic: str) -> None:
+        """Something about the topic changed (called after the commit)."""
+        with self._moved:
+            self._counts[topic] += 1
+            self._moved.notify_all()
+
+    def count(self, topic: str) -> int:
+        """The present count: read it before looking, so that nothing falls in between."""
+        with self._moved:
+            return self._counts[topic]
+
+    def wait(self, topic: str, seen: int, timeout_s: float) -> int:
+        """Until the count differs from `seen` or the time is up; returns the count."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._counts[topic] != seen, timeout_s)
+            return self._counts[topic]

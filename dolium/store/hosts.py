@@ -1,0 +1,159 @@
+"""Rows of hosts: what they have, what is taken, and their revisions."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+
+from dolium.model.host import Hello, Inventory
+from dolium.store.schema import claims
+from dolium.store.schema import hosts as table
+from dolium.store.store import Tx
+
+
+class Host(Struct, frozen=True):
+    """One host as placing and the link need it."""
+
+    name: str
+    boot: str
+    epoch: int
+    revision: int
+    horizon: int
+    zone: str
+    disabled: bool
+    inventory: bytes
+    total_cpu_m: int
+    total_memory_mib: int
+    total_disk_gib: int
+    used_cpu_m: int
+    used_memory_mib: int
+    used_disk_gib: int
+
+
+_READ = tuple(table.c[name] for name in Host.__struct_fields__)
+
+
+def get(connection: sa.Connection, name: str) -> Host | None:
+    """One by name."""
+    row = connection.execute(sa.select(*_READ).where(table.c.name == name)).first()
+    return Host(*row) if row else None
+
+
+def all_of_them(connection: sa.Connection) -> list[Host]:
+    """Every host there is."""
+    return [Host(*row) for row in connection.execute(sa.select(*_READ))]
+
+
+def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
+    """Write a host's Hello down; returns its new epoch. A new boot cuts the older one off."""
+    inventory: Inventory = hello.inventory
+    values: dict[str, Any] = {
+        "boot": hello.boot,
+        "zone": inventory.zone,
+        "inventory": msgspec.json.encode(inventory),
+        "updated_at": at,
+    }
+    values |= dict(zip(("total_cpu_m", "total_memory_mib", "total_disk_gib"), totals, strict=True))
+    found = tx.run(sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)).first()
+    if found is None:
+        values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0}
+        values |= {"uuid": str(uuids.uuid4()), "name": hello.host, "epoch": 1}
+        values |= {"disabled": False, "revision": 1, "horizon": 0, "created_at": at}
+        tx.run(table.insert(), values)
+        return 1
+    epoch = found.epoch if found.boot == hello.boot else found.epoch + 1
+    tx.run(table.update().where(table.c.name == hello.host).values(epoch=epoch, **values))
+    return int(epoch)
+
+
+def stamp(tx: Tx, name: str) -> int:
+    """Count the host's revision up and return it; whoever waits for the host is woken."""
+    tx.run(table.update().where(table.c.name == name).values(revision=table.c.revision + 1))
+    tx.hint(f"host:{name}")
+    return int(tx.run(sa.select(table.c.revision).where(table.c.name == name)).scalar_one())
+
+
+def forget(tx: Tx, name: str, horizon: int) -> None:
+    """Deletions up to the horizon are no longer told: who is behind gets a full page."""
+    tx.run(
+        table.update()
+        .where(table.c.name == name, table.c.horizon < horizon)
+        .values(horizon=horizon)
+    )
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """Amounts taken on a host for one container."""
+
+    container_uuid: str
+    host: str
+    epoch: int
+    cpu_m: int
+    memory_mib: int
+    disk_gib: int
+
+
+def claim(tx: Tx, host: str, wanted: Sequence[Claim]) -> bool:
+    """Take the sum of the claims by one conditional UPDATE, or nothing at all."""
+    values: dict[str, Any] = {}
+    fits = [table.c.name == host, sa.not_(table.c.disabled)]
+    for name in ("cpu_m", "memory_mib", "disk_gib"):
+        used, amount = table.c[f"used_{name}"], sum(getattr(c, name) for c in wanted)
+        values[used.name] = used + amount
+        if amount:
+            fits.append(used + amount <= table.c[f"total_{name}"])
+    if tx.run(table.update().where(*fits).values(**values)).rowcount != 1:
+        return False
+    tx.run(claims.insert(), [msgspec.structs.asdict(c) for c in wanted])
+    return True
+
+
+def release(tx: Tx, container_uuid: str) -> None:
+    """Give back what a container took, if it took anything. Only who deleted its row calls."""
+    row = tx.run(sa.select(claims).where(claims.c.container_uuid == container_uuid)).first()
+    if row is None:
+        return
+    tx.run(claims.delete().where(claims.c.container_uuid == container_uuid))
+    tx.run(
+        table.update()
+        .where(table.c.name == row.host)
+        .values(
+            used_cpu_m=table.c.used_cpu_m - row.cpu_m,
+            used_memory_mib=table.c.used_memory_mib - row.memory_mib,
+            used_disk_gib=table.c.used_disk_gib - row.disk_gib,
+        )
+    )
+    tx.hint("placer")
+
+
+def reclaim(tx: Tx, container_uuid: str, cpu_m: int, memory_mib: int) -> bool:
+    """Change what a placed container takes; False when its host has no room for more."""
+    row = tx.run(sa.select(claims).where(claims.c.container_uuid == container_uuid)).first()
+    if row is None:
+        return True
+    more = {"cpu_m": cpu_m - row.cpu_m, "memory_mib": memory_mib - row.memory_mib}
+    fits: list[sa.ColumnElement[bool]] = [table.c.name == row.host]
+    values: dict[str, Any] = {}
+    for name, amount in more.items():
+        used = table.c[f"used_{name}"]
+        values[used.name] = used + amount
+        if amount > 0:
+            fits.append(used + amount <= table.c[f"total_{name}"])
+    if tx.run(table.update().where(*fits).values(**values)).rowcount != 1:
+        return False
+    tx.run(
+        claims.update()
+        .where(claims.c.container_uuid == container_uuid)
+        .values(cpu_m=cpu_m, memory_mib=memory_mib)
+    )
+    return True
+
+
+def claimed(connection: sa.Connection) -> Iterable[Claim]:
+    """All claims, for checks."""
+    return [Claim(**row._mapping) for row in connection.execute(sa.select(claims))]

@@ -1,0 +1,131 @@
+"""Rows of networks, ports and the addresses that are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from dolium.model.network import Network, Port
+from dolium.store.schema import addresses, networks, ports
+from dolium.store.store import Tx
+
+_network = msgspec.json.Decoder(Network).decode
+_port = msgspec.json.Decoder(Port).decode
+
+
+Plugged = tuple[list[Port], list[Network]]
+"""A container's ports and the networks they are on."""
+
+
+def of_project(connection: sa.Connection, project_id: str) -> Network | None:
+    """A project's default network."""
+    row = connection.execute(
+        sa.select(networks.c.document).where(networks.c.project_id == project_id)
+    ).first()
+    return _network(row[0]) if row else None
+
+
+def cidrs(connection: sa.Connection) -> set[str]:
+    """Ranges of all networks."""
+    rows = connection.execute(sa.select(networks.c.document))
+    return {subnet.cidr for row in rows for subnet in _network(row[0]).subnets}
+
+
+def add(tx: Tx, network: Network, at: float) -> None:
+    """A new network."""
+    tx.run(
+        networks.insert(),
+        {
+            "uuid": network.uuid,
+            "project_id": network.project_id,
+            "used_at": at,
+            "document": msgspec.json.encode(network),
+        },
+    )
+
+
+def idle(connection: sa.Connection) -> Network | None:
+    """The network that nobody uses for the longest time."""
+    row = connection.execute(
+        sa.select(networks.c.document)
+        .where(~sa.exists().where(ports.c.network_uuid == networks.c.uuid))
+        .order_by(networks.c.used_at)
+        .limit(1)
+    ).first()
+    return _network(row[0]) if row else None
+
+
+def drop(tx: Tx, network_uuid: str) -> None:
+    """Forget a network."""
+    tx.run(networks.delete().where(networks.c.uuid == network_uuid))
+
+
+def taken(connection: sa.Connection, network_uuid: str) -> set[str]:
+    """Addresses in use on a network."""
+    rows = connection.execute(
+        sa.select(addresses.c.address).where(addresses.c.network_uuid == network_uuid)
+    )
+    return {row[0] for row in rows}
+
+
+def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
+    """Write ports down with their addresses; one address is never given twice."""
+    if not made:
+        return
+    tx.run(
+        ports.insert(),
+        [
+            {
+                "uuid": port.uuid,
+                "network_uuid": port.network_uuid,
+                "container_uuid": port.container_uuid,
+                "document": msgspec.json.encode(port),
+            }
+            for port in made
+        ],
+    )
+    tx.run(
+        addresses.insert(),
+        [
+            {
+                "network_uuid": port.network_uuid,
+                "address": ip.address,
+                "port_uuid": port.uuid,
+            }
+            for port in made
+            for ip in port.fixed_ips
+        ],
+    )
+    used = {port.network_uuid for port in made}
+    tx.run(networks.update().where(networks.c.uuid.in_(used)).values(used_at=at))
+
+
+def unplug(tx: Tx, container_uuid: str) -> None:
+    """Forget a deleted container's ports."""
+    gone = [
+        row[0]
+        for row in tx.run(sa.select(ports.c.uuid).where(ports.c.container_uuid == container_uuid))
+    ]
+    if gone:
+        tx.run(addresses.delete().where(addresses.c.port_uuid.in_(gone)))
+        tx.run(ports.delete().where(ports.c.uuid.in_(gone)))
+
+
+def of_containers(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, Plugged]:
+    """Ports of containers, and the networks they are on."""
+    rows = connection.execute(
+        sa.select(ports.c.document, networks.c.document)
+        .join(networks, networks.c.uuid == ports.c.network_uuid)
+        .where(ports.c.container_uuid.in_(list(uuids)))
+        .order_by(ports.c.uuid)
+    )
+    found: dict[str, Plugged] = {}
+    for port_document, network_document in rows:
+        port, network = _port(port_document), _network(network_document)
+        its_ports, its_networks = found.setdefault(port.container_uuid, ([], []))
+        its_ports.append(port)
+        if network not in its_networks:
+            its_networks.append(network)
+    return found

@@ -1,0 +1,193 @@
+"""The database: one writer with group commit, short read-only readers.
+
+SQLite with write-ahead log and `synchronous=FULL`: what was answered survives a power cut.
+Writers' work arriving while a commit is on its way to disk shares the next one.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from dolium import errors
+from dolium.store.hints import Hints
+
+T = TypeVar("T")
+
+Connection = sa.Connection
+"""What statements run on; other layers pass it on and never look inside."""
+
+MOST_TOGETHER = 64
+"""Pieces of work that share one commit at most, so that none waits long."""
+
+
+class Tx:
+    """One writing transaction: the connection, and whom to wake once it is durable."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.hints: set[str] = set()
+
+    def run(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
+        """Execute; a list of rows is an executemany."""
+        return self.connection.execute(statement, rows)
+
+    def hint(self, topic: str) -> None:
+        """Wake whoever waits for the topic, after the commit."""
+        self.hints.add(topic)
+
+
+class _Job(Generic[T]):
+    def __init__(self, work: Callable[[Tx], T]) -> None:
+        self.work = work
+        self.done = threading.Event()
+        self.value: T
+        self.error: BaseException | None = None
+        self.hints: set[str] = set()
+
+    def attempt(self, connection: sa.Connection) -> None:
+        tx = Tx(connection)
+        try:
+            self.value = self.work(tx)
+            self.hints = tx.hints
+        except Exception as error:
+            self.error = error
+            raise
+
+
+class Store:
+    """Reads and writes of all roles of this process."""
+
+    def __init__(self, path: Path | None, *, threaded: bool = True) -> None:
+        """path None is a database in memory; threaded False writes in the caller's thread."""
+        self.hints = Hints()
+        self.path = path
+        self._writer = _engine(path, write=True)
+        self._reader = self._writer if path is None else _engine(path, write=False)
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        if threaded:
+            self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+            self._thread.start()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A short look; sees all that was committed before."""
+        with _named_errors(), self._reader.connect() as connection:
+            yield connection
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction of its own; returns after the commit is on disk.
+
+        Whatever `work` raises takes back its own changes only. `work` must be quick and
+        touch nothing but the transaction: it may share its commit with others.
+        """
+        if self._closed:
+            raise errors.Shutdown()
+        job = _Job(work)
+        if self._thread is None:
+            self._commit([job])
+        else:
+            self._jobs.put(job)
+            job.done.wait()
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    def close(self) -> None:
+        """Finish what was handed in, then let go of the file."""
+        self._closed = True
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def _serve(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            jobs = [first]
+            ending = False
+            while len(jobs) < MOST_TOGETHER and not self._jobs.empty():
+                job = self._jobs.get()
+                if job is None:
+                    ending = True
+                    break
+                jobs.append(job)
+            self._commit(jobs)
+            if ending:
+                return
+
+    def _commit(self, jobs: list[_Job[Any]]) -> None:
+        try:
+            with _named_errors(), self._writer.begin() as connection:
+                self._attempt(jobs, connection)
+        except Exception as error:  # the commit failed, or the only job did: nobody was served
+            for job in jobs:
+                job.error = job.error or error
+        for job in jobs:
+            if job.error is None:
+                for topic in job.hints:
+                    self.hints.give(topic)
+            job.done.set()
+
+    def _attempt(self, jobs: list[_Job[Any]], connection: sa.Connection) -> None:
+        if len(jobs) == 1:
+            jobs[0].attempt(connection)
+            return
+        for job in jobs:
+            try:
+                with connection.begin_nested():
+                    job.attempt(connection)
+            except Exception as error:
+                if job.error is not error:  # the savepoint itself broke: all of it did
+                    raise
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        why = str(error.orig)
+        if "full" in why:
+            raise errors.Full(what="The database", why=why) from None
+        raise errors.Unanswered(what="The database", why=why) from None
+
+
+def _engine(path: Path | None, *, write: bool) -> sa.Engine:
+    if path is None:
+        engine = sa.create_engine(
+            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
+        )
+    else:
+        engine = sa.create_engine(
+            f"sqlite:///{path}",
+            poolclass=QueuePool,
+            pool_size=1 if write else 8,
+            max_overflow=0 if write else 56,
+            connect_args={"check_same_thread": False, "timeout": 30},
+        )
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # The driver's own idea of when to begin is in the way of BEGIN IMMEDIATE.
+        connection.isolation_level = None
+        connection.execute("PRAGMA synchronous=FULL")
+        if write:
+            connection.execute("PRAGMA journal_mode=WAL")
+        else:
+            connection.execute("PRAGMA query_only=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
