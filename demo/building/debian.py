@@ -12,9 +12,10 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+# The version is higher than any epoch in use, or apt would "upgrade" what is assumed.
 INSTALLED = """Package: {name}
 Status: install ok installed
-Version: 9999
+Version: 9999:1
 Architecture: {architecture}
 Multi-Arch: allowed
 Maintainer: none <none@localhost>
