@@ -105,8 +105,12 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def wire(self, network: Network, plugin: str) -> None:
-        """Before the first container of a network: make the engine know it (idempotent)."""
+    def wire(self, network: Network, plugin: str, deployment: str) -> None:
+        """Before the first container of a network: make the engine know it (idempotent).
+
+        plugin: the name under which our network plugin is registered on this machine;
+        deployment: the mark by which `wired` finds the network again.
+        """
 
     @abstractmethod
     def unwire(self, network_uuid: str) -> None:

@@ -1,0 +1,357 @@
+"""An engine in memory, with faults on demand: the outside world of tests and simulations.
+
+It outlives the death of an agent, keeps no time but the clock it is handed, has no threads and
+no chance of its own. What it does not copy of a real engine: file systems and real processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import ClassVar
+
+from msgspec import Struct, structs
+
+from dolium import errors
+from dolium.drivers.engine import base
+from dolium.drivers.engine.fake_fate import WHAT, Box, Fate, Image, asked
+from dolium.drivers.engine.fake_process import NoProgram, plan
+from dolium.model.clock import Clock, iso
+from dolium.model.container import Look, Seen, Spec, State
+from dolium.model.network import Network
+
+__all__ = ["Box", "Fake", "FakeOptions", "Image"]
+
+_MIB = 1 << 20
+
+
+class FakeOptions(Struct, frozen=True, kw_only=True):
+    """The machine that the fake pretends to be."""
+
+    cpus: int = 8
+    memory_mib: int = 16384
+    disk_gib: int = 100
+
+
+class Fake(Fate, base.Engine):
+    """The engine in memory; `base.Engine` for agents, `Fate` for tests."""
+
+    name: ClassVar[str] = "fake"
+    can: ClassVar[frozenset[str]] = frozenset(
+        {"plugin-networks", "pause", "update", "stats", "top", "disk-quota", "events"}
+    )
+    Options = FakeOptions
+
+    def __init__(self, options: FakeOptions | None = None, clock: Clock | None = None) -> None:
+        super().__init__(clock)
+        self.options = options or FakeOptions()
+
+    @asked
+    def facts(self) -> base.Facts:
+        """See base."""
+        return base.Facts(
+            name=self.name,
+            version="1",
+            cpus=self.options.cpus,
+            memory_mib=self.options.memory_mib,
+            disk_gib=self.options.disk_gib,
+            architecture="x86_64",
+            os="linux",
+            runtimes=("runc", "runsc"),
+            disk_quota=True,
+        )
+
+    @asked
+    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+        """See base."""
+        name = _tagged(image)
+        present = name in self.images
+        if policy == "never" or (policy == "ifnotpresent" and present):
+            if not present:
+                raise errors.ImageMissing(image=image, why="it is not on this host")
+            return None
+        if stop():
+            raise errors.Unanswered(what=WHAT, why="the pull was given up")
+        if not self.registry_answers:
+            if present:
+                return f"Registry docker.io does not answer; image {image} of this host is used"
+            raise errors.Unanswered(what="Registry docker.io", why="no answer")
+        if name not in self.registry:
+            raise errors.ImageMissing(image=image, why="the registry does not have it")
+        self.images[name] = self.registry[name]
+        return None
+
+    @asked
+    def wire(self, network: Network, plugin: str, deployment: str) -> None:
+        """See base."""
+        self.networks[network.uuid] = (network, plugin, deployment)
+
+    @asked
+    def unwire(self, network_uuid: str) -> None:
+        """See base."""
+        for box in self.boxes.values():
+            if box.alive and any(plug.network.uuid == network_uuid for plug in box.plugs):
+                raise errors.Refused(why=f"Network {network_uuid} has active endpoints")
+        self.networks.pop(network_uuid, None)
+
+    @asked
+    def wired(self, deployment: str) -> list[str]:
+        """See base."""
+        return [uuid for uuid, entry in self.networks.items() if entry[2] == deployment]
+
+    @asked
+    def create(
+        self, name: str, spec: Spec, plugs: tuple[base.Plug, ...], labels: base.Labels
+    ) -> str:
+        """See base."""
+        if box := self.boxes.get(name):
+            if box.labels == labels:
+                return box.handle
+            raise errors.Refused(why=f"The engine has another container named {name}")
+        image = self.images.get(_tagged(spec.image))
+        if image is None:
+            raise errors.ImageMissing(image=spec.image, why="it is not on this host")
+        if spec.runtime not in (None, "runc", "runsc"):
+            raise errors.Refused(why=f"The engine has no runtime '{spec.runtime}'")
+        box = Box(
+            handle=f"{next(self._numbers):064x}",
+            name=name,
+            spec=spec,
+            plugs=plugs,
+            labels=labels,
+            image=image,
+        )
+        self.boxes[name] = box
+        self._tell(box, "create")
+        return box.handle
+
+    @asked
+    def start(self, handle: str) -> None:
+        """See base."""
+        box = self._box(handle)
+        if box.state is State.RUNNING:
+            return
+        if box.state is State.PAUSED:
+            raise errors.Refused(why=f"Container {box.name} is paused")
+        try:
+            made = plan(box.argv, box.environment, box.spec.interactive)
+        except NoProgram as missing:
+            box.exit_code, box.error = 127, _no_program(missing)
+            raise errors.Refused(why=box.error) from None
+        self._plug(box)
+        now = self.clock.now()
+        box.plan, box.state, box.ends = made, State.RUNNING, self.clock.monotonic() + made.lasts
+        box.started_at, box.finished_at, box.exit_code, box.error = now, None, None, None
+        box.starts += 1
+        box.output.extend((now + line.at, line.stream, line.text) for line in made.lines)
+        self._tell(box, "start")
+
+    def _plug(self, box: Box) -> None:
+        for plug in box.plugs:
+            if plug.network.uuid not in self.networks:
+                raise errors.Absent(what=f"Network {plug.network.uuid}")
+        done: list[base.Plug] = []
+        try:
+            for plug in box.plugs:
+                if self.plug is not None:
+                    self.plug(plug)
+                done.append(plug)
+        except errors.DriverError as error:
+            for plug in done:
+                if self.unplug is not None:
+                    self.unplug(plug)
+            box.error = str(error)
+            raise
+
+    @asked
+    def stop(self, handle: str, timeout_s: int) -> None:
+        """See base. Who ignores SIGTERM is killed without waiting."""
+        box = self._box(handle)
+        if not box.alive:
+            return
+        box.signals.append("SIGTERM")
+        code = box.plan.on_term
+        if code is None:
+            box.signals.append("SIGKILL")
+            code = 137
+        self._end(box, code)
+
+    @asked
+    def kill(self, handle: str, signal: str) -> None:
+        """See base."""
+        box = self._box(handle)
+        if not box.alive:
+            raise errors.Refused(why=f"Container {box.name} is not running")
+        signal = signal.upper()
+        box.signals.append(signal)
+        if signal in ("SIGKILL", "KILL", "9"):
+            self._end(box, 137)
+        elif signal in ("SIGTERM", "TERM", "15") and box.plan.on_term is not None:
+            self._end(box, box.plan.on_term)
+
+    @asked
+    def pause(self, handle: str) -> None:
+        """See base."""
+        box = self._box(handle)
+        if box.state is State.PAUSED:
+            return
+        box = self._running(handle)
+        box.left = box.ends - self.clock.monotonic()
+        box.state, box.ends = State.PAUSED, inf
+        self._tell(box, "pause")
+
+    @asked
+    def unpause(self, handle: str) -> None:
+        """See base."""
+        box = self._box(handle)
+        if box.state is State.RUNNING:
+            return
+        if box.state is not State.PAUSED:
+            raise errors.Refused(why=f"Container {box.name} is not paused")
+        box.state, box.ends = State.RUNNING, self.clock.monotonic() + box.left
+        self._tell(box, "unpause")
+
+    @asked
+    def update(self, handle: str, spec: Spec) -> None:
+        """See base."""
+        box = self._box(handle)
+        box.spec = structs.replace(box.spec, cpu=spec.cpu, memory=spec.memory)
+
+    @asked
+    def remove(self, handle: str) -> None:
+        """See base."""
+        try:
+            box = self._box(handle)
+        except errors.Absent:
+            return
+        if box.alive:
+            raise errors.Refused(why=f"Container {box.name} is running")
+        self._drop(box)
+
+    @asked
+    def look(self, name: str) -> Seen | None:
+        """See base."""
+        box = self.boxes.get(name)
+        if box is None:
+            return None
+        ports = {*box.image.ports, *(int(p.split("/")[0]) for p in box.spec.exposed_ports or {})}
+        command, entrypoint = box.spec.command, box.spec.entrypoint
+        if command is None:
+            command = list(box.image.command) if entrypoint is None else []
+        look = Look(
+            command=command,
+            environment=box.environment,
+            workdir=box.spec.workdir or box.image.workdir,
+            ports=sorted(ports),
+            hostname=box.spec.hostname or box.handle[-12:],
+            entrypoint=list(box.image.entrypoint) if entrypoint is None else entrypoint,
+        )
+        return structs.replace(_seen(box), started_at=box.started_at, error=box.error, look=look)
+
+    @asked
+    def listing(self, deployment: str) -> list[Seen]:
+        """See base."""
+        return [_seen(box) for box in self.boxes.values() if box.labels.deployment == deployment]
+
+    @asked
+    def logs(
+        self,
+        handle: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        timestamps: bool = False,
+        tail: str = "all",
+        since: int | None = None,
+    ) -> bytes:
+        """See base."""
+        wanted = {"stdout": stdout, "stderr": stderr}
+        now = self.clock.now()
+        lines = [
+            f"{iso(at)}Z ".encode() + text if timestamps else text
+            for at, stream, text in self._box(handle).output
+            if wanted[stream] and (since or 0) <= at <= now
+        ]
+        return b"".join(lines if tail == "all" else lines[max(0, len(lines) - int(tail)) :])
+
+    @asked
+    def execute(self, handle: str, argv: list[str], timeout_s: float) -> base.Executed:
+        """See base. Takes no time."""
+        box = self._running(handle)
+        try:
+            made = plan(argv, box.environment)
+        except NoProgram as missing:
+            return base.Executed(output=_no_program(missing).encode(), exit_code=127)
+        if made.lasts > timeout_s:
+            raise errors.TimedOut(what="executing command")
+        output = b"".join(line.text for line in made.lines)
+        return base.Executed(output=output, exit_code=made.exit_code)
+
+    @asked
+    def top(self, handle: str, ps_args: str | None = None) -> dict[str, list[object]]:
+        """See base."""
+        box = self._running(handle)
+        return {"Titles": ["PID", "CMD"], "Processes": [["1", " ".join(box.argv)]]}
+
+    @asked
+    def stats(self, handle: str) -> base.Usage:
+        """See base."""
+        box = self._running(handle)
+        return base.Usage(
+            cpu_ns=1_000_000,
+            system_cpu_ns=1_000_000_000,
+            memory=_MIB,
+            memory_limit=box.spec.memory_mib * _MIB,
+            read=0,
+            written=0,
+            received=0,
+            sent=0,
+        )
+
+    def events(self, deployment: str) -> Iterator[base.Happened]:
+        """See base. Waits in real time: for threads; simulations use `happened`."""
+        with self.lock:
+            self.calls["events"] += 1
+            self._interfere("events", after=False)
+            return self._stream(deployment, len(self._events))
+
+    def _stream(self, deployment: str, position: int) -> Iterator[base.Happened]:
+        while True:
+            with self.lock:
+                self._settle()
+                news = self._events[position:]
+                position = len(self._events)
+                if not news:
+                    if self._closed:
+                        return
+                    if self._down:
+                        raise errors.Unanswered(what=WHAT, why="the event stream ended")
+                    self._news.wait(0.1)
+            for owner, event in news:
+                if owner == deployment:
+                    yield event
+
+    def close(self) -> None:
+        """See base."""
+        with self.lock:
+            self._closed = True
+            self._news.notify_all()
+
+
+def _tagged(image: str) -> str:
+    return image if ":" in image.rsplit("/", 1)[-1] or "@" in image else f"{image}:latest"
+
+
+def _no_program(missing: NoProgram) -> str:
+    return f"The command '{missing}' could not be started: it was not found in the image"
+
+
+def _seen(box: Box) -> Seen:
+    return Seen(
+        uuid=box.labels.uuid,
+        generation=box.labels.generation,
+        handle=box.handle,
+        state=box.state,
+        finished_at=box.finished_at,
+        exit_code=box.exit_code if box.state is not State.CREATED else None,
+    )

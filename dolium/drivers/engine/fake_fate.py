@@ -1,0 +1,253 @@
+"""Fate of the fake engine: its containers, what becomes of them, and faults on demand."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Concatenate, ParamSpec, TypeVar
+
+from msgspec import Struct
+
+from dolium import errors
+from dolium.drivers.engine import base
+from dolium.drivers.engine.fake_process import Plan
+from dolium.model.clock import Clock, SystemClock
+from dolium.model.container import Spec, State
+from dolium.model.network import Network
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound="Fate")
+
+WHAT = "Fake engine"
+
+
+class Image(Struct, frozen=True, kw_only=True):
+    """What an image brings along."""
+
+    command: tuple[str, ...] = ("sh",)
+    entrypoint: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    workdir: str = ""
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(kw_only=True, slots=True)
+class Box:
+    """One container as the fake holds it; tests may look at everything."""
+
+    handle: str
+    name: str
+    spec: Spec
+    plugs: tuple[base.Plug, ...]
+    labels: base.Labels
+    image: Image
+    state: State = State.CREATED
+    plan: Plan = field(default_factory=Plan)
+    ends: float = inf
+    """Monotonic time of the process's own exit."""
+    left: float = inf
+    """Seconds that a paused process has left."""
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    error: str | None = None
+    starts: int = 0
+    signals: list[str] = field(default_factory=list)
+    output: list[tuple[float, str, bytes]] = field(default_factory=list)
+    """Epoch seconds, stream, bytes; may lie in the future."""
+
+    @property
+    def alive(self) -> bool:
+        """True while it has a process."""
+        return self.state in (State.RUNNING, State.PAUSED)
+
+    @property
+    def argv(self) -> list[str]:
+        """What the process is started as."""
+        entrypoint = self.spec.entrypoint
+        command = self.spec.command
+        if entrypoint is None:
+            entrypoint = list(self.image.entrypoint)
+            command = list(self.image.command) if command is None else command
+        return [*entrypoint, *(command or [])]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The image's and the user's variables."""
+        return dict(self.image.environment) | (self.spec.environment or {})
+
+
+@dataclass(kw_only=True, slots=True)
+class _Fault:
+    method: str
+    error: BaseException
+    times: int
+    after: bool
+
+
+def asked(
+    method: Callable[Concatenate[F, P], R],
+) -> Callable[Concatenate[F, P], R]:
+    """Count the call, let the hook and the planned faults have their say before and after."""
+    name = method.__name__
+
+    @functools.wraps(method)
+    def call(fate: F, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with fate.lock:
+            fate.calls[name] += 1
+            fate._interfere(name, after=False)
+            fate._settle()
+            answer = method(fate, *args, **kwargs)
+            fate._interfere(name, after=True)
+            return answer
+
+    return call
+
+
+class Fate:
+    """The state of the fake engine and the part that tests and simulations play with."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.lock = threading.RLock()
+        self.images: dict[str, Image] = {}
+        """Images on the host, by reference with tag."""
+        self.registry: dict[str, Image] = {"busybox:latest": Image()}
+        """Images a pull can get."""
+        self.registry_answers = True
+        self.boxes: dict[str, Box] = {}
+        """Containers by engine name."""
+        self.networks: dict[str, tuple[Network, str, str]] = {}
+        """Network id -> (network, plugin, deployment)."""
+        self.calls: Counter[str] = Counter()
+        self.hook: Callable[[str, str], None] | None = None
+        """Called with (method, "before" or "after") at every boundary; may raise anything."""
+        self.plug: Callable[[base.Plug], None] | None = None
+        """What the network plugin does at each start; a DriverError fails the start."""
+        self.unplug: Callable[[base.Plug], None] | None = None
+        """What it does at each exit."""
+        self._faults: list[_Fault] = []
+        self._down = False
+        self._closed = False
+        self._unplugs: list[base.Plug] = []
+        self._numbers = itertools.count(1)
+        self._events: list[tuple[str, base.Happened]] = []
+        self._drained: Counter[str] = Counter()
+        self._news = threading.Condition(self.lock)
+
+    # --- playing fate ------------------------------------------------------------------------
+
+    def fail(
+        self, method: str, error: BaseException, times: int = 1, *, after: bool = False
+    ) -> None:
+        """Let the next `times` calls of `method` (`*`: any) raise `error`.
+
+        after: the work is done first, so the caller can't know.
+        """
+        with self.lock:
+            self._faults.append(_Fault(method=method, error=error, times=times, after=after))
+
+    def heal(self) -> None:
+        """Forget all planned faults."""
+        with self.lock:
+            self._faults.clear()
+
+    def crash(self, *, survive: bool = True) -> None:
+        """The engine dies. Containers survive it (live-restore), or all processes are gone."""
+        with self.lock:
+            self._settle()
+            self._down = True
+            for box in self.boxes.values():
+                if box.alive and not survive:
+                    self._unplugs.extend(box.plugs)
+                    self._end(box, 255, quietly=True)
+            self._drained = Counter(dict.fromkeys(self._drained, len(self._events)))
+            self._news.notify_all()
+
+    def revive(self) -> None:
+        """The engine is back; it tells the network plugin of what died with it."""
+        with self.lock:
+            self._down = False
+            orphans, self._unplugs = self._unplugs, []
+            for plug in orphans:
+                if self.unplug is not None:
+                    self.unplug(plug)
+
+    def exit(self, name: str, code: int = 0) -> None:
+        """Let a container's process end by itself."""
+        with self.lock:
+            self._end(self.boxes[name], code)
+
+    def lose(self, name: str) -> None:
+        """Somebody removes a container behind our back."""
+        with self.lock:
+            box = self.boxes[name]
+            if box.alive:
+                self._end(box, 137)
+            self._drop(box)
+
+    def happened(self, deployment: str) -> list[base.Happened]:
+        """What `events` would have told since the last call; never waits."""
+        with self.lock:
+            self._settle()
+            start = self._drained[deployment]
+            self._drained[deployment] = len(self._events)
+            return [event for owner, event in self._events[start:] if owner == deployment]
+
+    def _interfere(self, method: str, *, after: bool) -> None:
+        if self.hook is not None:
+            self.hook(method, "after" if after else "before")
+        if self._down:
+            raise errors.Unanswered(what=WHAT, why="connection refused")
+        for fault in self._faults:
+            if fault.method in (method, "*") and fault.after is after:
+                fault.times -= 1
+                if fault.times <= 0:
+                    self._faults.remove(fault)
+                raise fault.error
+
+    # --- the life of a container -------------------------------------------------------------
+
+    def _settle(self) -> None:
+        now = self.clock.monotonic()
+        for box in list(self.boxes.values()):
+            if box.state is State.RUNNING and box.ends <= now:
+                self._end(box, box.plan.exit_code)
+
+    def _end(self, box: Box, code: int, *, quietly: bool = False) -> None:
+        now = self.clock.now()
+        box.state, box.exit_code, box.finished_at, box.ends = State.EXITED, code, now, inf
+        box.output = [item for item in box.output if item[0] <= now]
+        if quietly:
+            return
+        for plug in box.plugs:
+            if self.unplug is not None:
+                self.unplug(plug)
+        self._tell(box, "die")
+
+    def _drop(self, box: Box) -> None:
+        del self.boxes[box.name]
+        self._tell(box, "destroy")
+
+    def _tell(self, box: Box, what: str) -> None:
+        event = base.Happened(uuid=box.labels.uuid, what=what)
+        self._events.append((box.labels.deployment, event))
+        self._news.notify_all()
+
+    def _box(self, handle: str) -> Box:
+        for box in self.boxes.values():
+            if box.handle == handle:
+                return box
+        raise errors.Absent(what=f"Container {handle[:12]}")
+
+    def _running(self, handle: str) -> Box:
+        box = self._box(handle)
+        if box.state is not State.RUNNING:
+            raise errors.Refused(why=f"Container {box.name} is not running")
+        return box
