@@ -53,8 +53,9 @@ bench:  ## measure, and compare with the budgets
 
 docs:  ## write docs/reference/configuration.md from the options
 	@$(prepare) run
-	$(PYTHON) -m dolium.conf --reference > docs/reference/configuration.md.new
-	mv docs/reference/configuration.md.new docs/reference/configuration.md
+	@mkdir -p docs/reference
+	$(PYTHON) -m dolium.conf > docs/reference/configuration.md.new
+	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 
 down:  ## stop what `make demo` started and take back what it changed
 	@.venv/bin/dolium down
