@@ -18,8 +18,8 @@ from dolium.model.clock import Clock
 from dolium.model.container import Spec, Status
 from dolium.model.host import Inventory
 from dolium.model.network import Port, addresses
+from dolium.model.placing import Amounts, Host, Request
 from dolium.placing.index import Index
-from dolium.placing.request import Host, Request
 from dolium.store import actions, containers, hosts, networks, projects
 from dolium.store.hosts import Claim
 from dolium.store.store import Store, Tx
@@ -65,7 +65,7 @@ class Placer:
             known = hosts.all_of_them(connection) if found else []
         if not found:
             return 0
-        waiting = [_waiting(*row) for row in found]
+        waiting = [_waiting(row.uuid, row.project_id, row.spec) for row in found]
         index = Index(self._rng)
         for host in known:
             index.put(_offer(host, self._silent(host.name)))
@@ -161,6 +161,11 @@ def _waiting(uuid: str, project_id: str, document: bytes) -> Waiting:
         zone=spec.availability_zone,
         runtime=spec.runtime,
         host=spec.requested_host,
+        labels={
+            name.removeprefix("label:"): str(value)
+            for name, value in spec.hints.items()
+            if name.startswith("label:")
+        },
     )
     return Waiting(uuid, project_id, spec, request)
 
@@ -171,15 +176,15 @@ def _offer(host: hosts.Host, silent: bool) -> Host:
         name=host.name,
         zone=host.zone,
         labels=inventory.labels,
-        runtimes=frozenset(inventory.runtimes),
+        runtimes=inventory.runtimes,
         disabled=host.disabled,
         up=not silent,
-        total_cpu_m=host.total_cpu_m,
-        total_memory_mib=host.total_memory_mib,
-        total_disk_gib=host.total_disk_gib,
-        free_cpu_m=host.total_cpu_m - host.used_cpu_m,
-        free_memory_mib=host.total_memory_mib - host.used_memory_mib,
-        free_disk_gib=host.total_disk_gib - host.used_disk_gib,
+        total=Amounts(host.total_cpu_m, host.total_memory_mib, host.total_disk_gib),
+        free=Amounts(
+            host.total_cpu_m - host.used_cpu_m,
+            host.total_memory_mib - host.used_memory_mib,
+            host.total_disk_gib - host.used_disk_gib,
+        ),
     )
 
 

@@ -34,7 +34,7 @@ def note(tx: Tx, row: Observed, at: float, values: dict[str, Any]) -> None:
     """Change what no host needs to act on (but may show): a name, a flag."""
     if row.host:
         values = values | {"revision": hosts.stamp(tx, row.host)}
-    containers.change(tx, row.uuid, row.generation, updated_at=at, **values)
+    containers.change(tx, row.uuid, row.generation, values | {"updated_at": at})
     projects.changed(tx, row.project_id, row.uuid, "updated", at)
 
 
@@ -60,7 +60,7 @@ def wish(
         new["start_epoch"] = generation
     if row.host:
         new["revision"] = hosts.stamp(tx, row.host)
-    containers.change(tx, row.uuid, row.generation, **(new | values))
+    containers.change(tx, row.uuid, row.generation, new | values)
     actions.add(
         tx,
         context,

@@ -93,7 +93,7 @@ def insert(tx: Tx, values: dict[str, Any]) -> None:
     tx.run(table.insert(), values)
 
 
-def change(tx: Tx, uuid: str, generation: int, **values: Any) -> None:
+def change(tx: Tx, uuid: str, generation: int, values: dict[str, Any]) -> None:
     """Write what a wish changes; raises Changed unless the row still has the generation."""
     done = tx.run(
         table.update()

@@ -55,7 +55,8 @@ class _Job(Generic[T]):
     def attempt(self, connection: sa.Connection) -> None:
         tx = Tx(connection)
         try:
-            self.value = self.work(tx)
+            with _named_errors():
+                self.value = self.work(tx)
             self.hints = tx.hints
         except Exception as error:
             self.error = error

@@ -1,0 +1,105 @@
+"""The writer shares commits, keeps failures apart and survives what it must."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from dolium import errors
+from dolium.store import upgrade
+from dolium.store.schema import HEAD, deployment, metadata
+from dolium.store.store import Store, Tx
+
+
+def store(path: Path) -> Store:
+    upgrade.upgrade(path)
+    return Store(path)
+
+
+def add(name: str) -> object:
+    def work(tx: Tx) -> str:
+        tx.run(deployment.insert(), {"uuid": name, "created_at": 0.0})
+        if name.startswith("bad"):
+            raise errors.Conflict(why=name)
+        tx.hint("added")
+        return name
+
+    return work
+
+
+def test_many_writers_share_commits_and_failures_stay_their_own(tmp_path: Path) -> None:
+    db = store(tmp_path / "db")
+    outcomes: dict[str, object] = {}
+
+    def write(name: str) -> None:
+        try:
+            outcomes[name] = db.write(add(name))  # type: ignore[arg-type]
+        except errors.Conflict as error:
+            outcomes[name] = str(error)
+
+    names = [f"{kind}{number}" for kind in ("good", "bad") for number in range(40)]
+    threads = [threading.Thread(target=write, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with db.read() as connection:
+        kept = {row[0] for row in connection.execute(sa.select(deployment.c.uuid))}
+    assert kept == {name for name in names if name.startswith("good")}
+    assert outcomes == {name: name for name in names}
+    assert db.hints.count("added") == 40
+    db.close()
+    with pytest.raises(errors.Shutdown):
+        db.write(lambda tx: None)
+
+
+def test_readers_can_not_write(tmp_path: Path) -> None:
+    db = store(tmp_path / "db")
+    with pytest.raises(errors.Unanswered, match="readonly"), db.read() as connection:
+        connection.execute(deployment.insert(), {"uuid": "x", "created_at": 0.0})
+    db.close()
+
+
+def test_a_full_disk_is_said_and_heals(tmp_path: Path) -> None:
+    db = store(tmp_path / "db")
+    size = db.write(lambda tx: int(tx.run(sa.text("PRAGMA page_count")).scalar_one()))
+    db.write(lambda tx: tx.run(sa.text(f"PRAGMA max_page_count={size}")).scalar_one())
+
+    def much(tx: Tx) -> None:
+        tx.run(deployment.insert(), {"uuid": "y" * 20000, "created_at": 0.0})
+
+    with pytest.raises(errors.Full):
+        db.write(much)
+    db.write(lambda tx: tx.run(sa.text("PRAGMA max_page_count=100000")).scalar_one())
+    db.write(much)
+    db.close()
+
+
+def test_migrations_make_exactly_the_schema_and_take_it_back(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    assert "made" in str(upgrade.upgrade(path))
+    assert upgrade.version(path) == HEAD
+    assert upgrade.upgrade(path) is None
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+    upgrade.downgrade(path, "base")
+    with sqlite3.connect(path) as db:
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+    assert tables <= {"alembic_version", "sqlite_sequence"}
+
+
+def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    upgrade.upgrade(path)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(errors.StartError, match="newer than this Dolium"):
+        upgrade.upgrade(path)
