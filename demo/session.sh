@@ -72,7 +72,8 @@ start() {
     local began=$SECONDS
     until answers; do
         progress "waiting for Dolium: $((SECONDS - began)) s"
-        kill -0 "$starting" 2>/dev/null || stopped
+        # It may also have ended because another one is just starting here.
+        kill -0 "$starting" 2>/dev/null || answers || stopped
         ((SECONDS - began < START_SECONDS)) || stopped
         sleep 0.3
     done

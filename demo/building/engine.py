@@ -18,6 +18,11 @@ PULL_SILENCE = 30.0
 class EngineError(Exception):
     """The engine could not be reached, or refused; the text says what it said."""
 
+    def __init__(self, text: str, status: int = 0) -> None:
+        """`status` is the engine's HTTP status, 0 if there was none."""
+        super().__init__(text)
+        self.status = status
+
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
@@ -49,7 +54,7 @@ class Engine:
         try:
             found: dict[str, Any] = json.loads(self._call("GET", f"/images/{name}/json"))
         except EngineError as error:
-            if error.args[1:] == (404,):
+            if error.status == 404:
                 return None
             raise
         return found
