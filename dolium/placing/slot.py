@@ -1,0 +1,65 @@
+"""A host's place in the index: its numbers, kept for comparing rather than for reading."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dolium.model.placing import Host, Request
+
+
+class Slot(Struct, gc=False):
+    """How much of one host is used, how much there is. Changed by each container placed."""
+
+    name: str
+    cpu: int
+    memory: int
+    disk: int
+    cpus: int
+    memories: int
+    disks: int
+    per_cpu: float
+    per_memory: float
+    per_disk: float
+
+    def load(self, cpu: int, memory: int, disk: int) -> float | None:
+        """The used share of its scarcest resource with so much added; None: it does not fit."""
+        cpu += self.cpu
+        memory += self.memory
+        disk += self.disk
+        if cpu > self.cpus or memory > self.memories or disk > self.disks:
+            return None
+        share = cpu * self.per_cpu
+        of_memory = memory * self.per_memory
+        of_disk = disk * self.per_disk
+        # Not max(): this runs for ten hosts per decision, and the call would cost half of it.
+        if of_memory > share:
+            share = of_memory
+        return of_disk if of_disk > share else share
+
+    def add(self, request: Request, times: int) -> None:
+        """Take (1) or give back (-1) what the request asks."""
+        self.cpu += times * request.cpu_m
+        self.memory += times * request.memory_mib
+        self.disk += times * request.disk_gib
+
+
+def slot(host: Host) -> Slot:
+    """The slot of a host."""
+    total, free = host.total, host.free
+    return Slot(
+        host.name,
+        total.cpu_m - free.cpu_m,
+        total.memory_mib - free.memory_mib,
+        total.disk_gib - free.disk_gib,
+        total.cpu_m,
+        total.memory_mib,
+        total.disk_gib,
+        _share(total.cpu_m),
+        _share(total.memory_mib),
+        _share(total.disk_gib),
+    )
+
+
+def _share(total: int) -> float:
+    # A host with none of a resource is not loaded by it: only requests for none of it fit.
+    return 1 / total if total > 0 else 0.0

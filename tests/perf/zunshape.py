@@ -1,0 +1,121 @@
+"""The peer of placing: a filter scheduler of the shape Nova and Zun have, written for measuring.
+
+Per request every host state passes through a list of filter objects, each with a method call of
+its own; the survivors are weighed by a list of weighers, each normalised over all survivors; the
+weighed hosts are sorted and one of the best is taken. Unlike the originals it loads nothing from
+a database per request, copies no objects and writes no log, so it is their floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from random import Random
+
+from dolium.model.placing import Host, Request
+
+
+class State:
+    """A host as the scheduler knows it."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.cpu_total, self.cpu_used = host.total.cpu_m, host.total.cpu_m - host.free.cpu_m
+        self.mem_total = host.total.memory_mib
+        self.mem_used = host.total.memory_mib - host.free.memory_mib
+        self.disk_total, self.disk_used = host.total.disk_gib, host.total.disk_gib
+
+    def consume(self, request: Request) -> None:
+        self.cpu_used += request.cpu_m
+        self.mem_used += request.memory_mib
+
+
+class Filter:
+    """One condition over all hosts, host by host."""
+
+    def passes(self, state: State, request: Request) -> bool:
+        raise NotImplementedError
+
+    def all(self, states: Iterable[State], request: Request) -> Iterator[State]:
+        for state in states:
+            if self.passes(state, request):
+                yield state
+
+
+class Up(Filter):
+    def passes(self, state: State, request: Request) -> bool:
+        return state.host.up and not state.host.disabled
+
+
+class Zone(Filter):
+    def passes(self, state: State, request: Request) -> bool:
+        return request.zone is None or request.zone == state.host.zone
+
+
+class Label(Filter):
+    def passes(self, state: State, request: Request) -> bool:
+        return all(state.host.labels.get(key) == value for key, value in request.labels.items())
+
+
+class Runtime(Filter):
+    def passes(self, state: State, request: Request) -> bool:
+        return request.runtime is None or request.runtime in state.host.runtimes
+
+
+class Cpu(Filter):
+    def passes(self, state: State, request: Request) -> bool:
+        return state.cpu_used + request.cpu_m <= state.cpu_total
+
+
+class Memory(Filter):
+    def passes(self, state: State, request: Request) -> bool:
+        return state.mem_used + request.memory_mib <= state.mem_total
+
+
+class Disk(Filter):
+    def passes(self, state: State, request: Request) -> bool:
+        return not request.disk_gib or state.disk_used + request.disk_gib <= state.disk_total
+
+
+Weigher = Callable[[State], float]
+
+
+def _cpu(state: State) -> float:
+    return 1 - state.cpu_used / state.cpu_total
+
+
+def _memory(state: State) -> float:
+    return 1 - state.mem_used / state.mem_total
+
+
+class Scheduler:
+    """All host states, the filters in order and the weighers."""
+
+    def __init__(self, hosts: list[Host], rng: Random) -> None:
+        self.states = [State(host) for host in hosts]
+        self.filters = [Up(), Zone(), Label(), Runtime(), Cpu(), Memory(), Disk()]
+        self.weighers: list[Weigher] = [_cpu, _memory]
+        self.rng = rng
+
+    def place(self, request: Request) -> str | None:
+        """Choose a host and count the request on it."""
+        left = self.states
+        for each in self.filters:
+            left = list(each.all(left, request))
+        weighed = self._weigh(left)
+        if not weighed:
+            return None
+        best = weighed[0][1]
+        best.consume(request)
+        return best.host.name
+
+    def _weigh(self, states: list[State]) -> list[tuple[float, State]]:
+        sums = [0.0] * len(states)
+        for weigher in self.weighers:
+            raw = [weigher(state) for state in states]
+            low, high = min(raw, default=0.0), max(raw, default=0.0)
+            width = high - low or 1.0
+            for at, value in enumerate(raw):
+                sums[at] += (value - low) / width
+        weighed = list(zip(sums, states, strict=True))
+        weighed.sort(key=lambda pair: pair[0], reverse=True)
+        return weighed
