@@ -21,6 +21,8 @@ class Bound(Struct, frozen=True, kw_only=True):
     """Interface names of bridges that bear our mark."""
     ports: frozenset[str]
     """Host-side interface names of plugged ports that bear our mark."""
+    loose: frozenset[str] = frozenset()
+    """Those of `ports` whose inner side is in no container (not yet, or no longer)."""
 
 
 class Binder(ABC):
@@ -31,7 +33,8 @@ class Binder(ABC):
     @abstractmethod
     def prepare(self) -> None:
         """When the agent starts: forwarding, rules; repeated in each periodic look, because
-        others change rules too."""
+        others change rules too.
+        """
 
     @abstractmethod
     def network_name(self, network_uuid: str) -> str:
@@ -53,11 +56,18 @@ class Binder(ABC):
     def make(self, network: Network, port: Port) -> str:
         """Make the port's pair of interfaces, the host side on the network; returns the name of
         the side to be moved into the container. Called again for a half-made pair: makes it
-        anew."""
+        anew. A network that the kernel lost (a reboot) is wired again.
+        """
 
     @abstractmethod
     def unmake(self, port_uuid: str) -> None:
         """Remove the pair wherever its inner side is. Absent is fine."""
+
+    @abstractmethod
+    def sweep(self, name: str) -> None:
+        """In the periodic look: remove an interface out of `bound` that nobody remembers;
+        a bridge stays while something is plugged into it. Absent is fine.
+        """
 
     @abstractmethod
     def bound(self) -> Bound:

@@ -1,0 +1,1 @@
+"""Sockets that Docker calls: networks and addresses (volumes come beside them)."""
