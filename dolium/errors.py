@@ -73,6 +73,12 @@ class InvalidValue(Error):
     status, code, text = 400, "dolium.invalid_value", "{why}"
 
 
+class InvalidParameter(Error):
+    """A parameter of a list that can't be used."""
+
+    status, code, text = 400, "dolium.invalid_parameter", "{why}"
+
+
 class UnknownParameter(Error):
     """A query parameter nobody knows."""
 
@@ -93,6 +99,12 @@ class WrongMedia(Error):
     """A body that is not JSON."""
 
     status, code, text = 415, "dolium.wrong_media", "Content-Type must be application/json"
+
+
+class TooLarge(Error):
+    """A body nobody needs that large."""
+
+    status, code, text = 413, "dolium.too_large", "The body is larger than {most} bytes"
 
 
 class WrongVersion(Error):

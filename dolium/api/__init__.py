@@ -1,0 +1,1 @@
+"""The HTTP border: authentication, policy, versions, validation and bodies; no decisions."""

@@ -1,0 +1,162 @@
+"""The application: from a request on the wire to a route's answer, the same way for all."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import falcon
+
+from dolium import conf, errors
+from dolium.api import faults, versions
+from dolium.api.auth import Auth
+from dolium.api.call import Answer, Call, Service
+from dolium.api.policy import Policy
+from dolium.api.routes import PUBLIC, ROUTES, Route
+from dolium.api.zun.container_spec import Body
+from dolium.control.containers import Containers
+from dolium.model.clock import Clock, SystemClock
+from dolium.model.context import Context
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+_VERSIONS = re.compile(r"/(?:v1)?\.json")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_NOBODY = Context(user_id="", project_id="", request_id="")
+
+
+def make(
+    containers: Containers,
+    auth: Auth,
+    policy: Policy,
+    config: conf.Config,
+    clock: Clock | None = None,
+) -> Wsgi:
+    """The whole API as one WSGI application."""
+    service = Service(
+        containers=containers,
+        policy=policy,
+        config=config,
+        clock=clock or SystemClock(),
+        body=Body(config.limits),
+    )
+    app: falcon.App[Any, Any] = falcon.App(middleware=[Border(service, auth)])
+    app.add_error_handler(Exception, faults.surprise)
+    app.add_error_handler(falcon.HTTPError, faults.unrouted)
+    app.add_error_handler(errors.Error, faults.refuse)
+    paths: defaultdict[str, list[Route]] = defaultdict(list)
+    for route in ROUTES:
+        paths[route.path].append(route)
+    for path, found in paths.items():
+        app.add_route(path, _Place(path, found))
+    return app
+
+
+class Border:
+    """What every request passes: its id, its path made plain, its version, its bearer."""
+
+    def __init__(self, service: Service, auth: Auth) -> None:
+        self._service = service
+        self._auth = auth
+
+    def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Before routing; what is raised here is answered like everything else."""
+        request_id = f"req-{uuid.uuid4()}"
+        request.context.id = request_id
+        response.set_header("x-openstack-request-id", request_id)
+        path = request.path = plain(request.path)
+        version = versions.LOW
+        if path.startswith("/v1"):
+            version = _version(request, response)
+        context = _NOBODY
+        if path not in PUBLIC:
+            who = self._auth.who(request.env)
+            context = Context(
+                user_id=who.user_id,
+                project_id=who.project_id,
+                request_id=request_id,
+                user_name=who.user_name,
+                project_name=who.project_name,
+                roles=who.roles,
+                is_admin=self._service.policy.admin(who.roles),
+            )
+        request.context.call = Call(request, self._service, context, version)
+
+
+def plain(path: str) -> str:
+    """The path as the routes have it: single slashes, none at the end, and /v1 in front."""
+    if "//" in path:
+        path = re.sub("/{2,}", "/", path)
+    if len(path) > 1 and path.endswith("/"):
+        path = path[:-1]
+    if path.startswith("/v1/") or path in PUBLIC:
+        return path
+    if _VERSIONS.fullmatch(path):
+        return path.removesuffix(".json") or "/"
+    return f"/v1{path}"
+
+
+def _version(request: falcon.Request, response: falcon.Response) -> int:
+    response.set_headers(versions.RANGE)
+    minor = versions.chosen(request.get_header(versions.HEADER))
+    response.set_headers(versions.CHOSEN[minor])
+    return minor
+
+
+class _Place:
+    """One path: its verbs, as Falcon looks for them."""
+
+    def __init__(self, path: str, routes: list[Route]) -> None:
+        for route in routes:
+            respond = _responder(route)
+            setattr(self, f"on_{route.verb.lower()}", respond)
+            if route.verb == "GET":
+                self.on_head = respond
+        if "}/" not in path:
+            return
+        for method in _METHODS:  # a wrong verb on an action is an unknown action
+            if not hasattr(self, f"on_{method.lower()}"):
+                setattr(self, f"on_{method.lower()}", _unknown)
+
+
+def _unknown(_request: falcon.Request, _response: falcon.Response, **_path: str) -> None:
+    raise falcon.HTTPNotFound
+
+
+def _responder(route: Route) -> Callable[..., None]:
+    def respond(request: falcon.Request, response: falcon.Response, **path: str) -> None:
+        call: Call = request.context.call
+        if not route.since <= call.version <= route.until:
+            raise errors.NotInVersion(
+                version=versions.named(call.version),
+                since=versions.named(route.since),
+                until=versions.named(route.until),
+            )
+        call.path = path
+        _send(response, _answer(route, call))
+
+    return respond
+
+
+def _answer(route: Route, call: Call) -> Answer:
+    if not route.rule:
+        return route.answer(call)
+    ident = call.path.get("container")
+    if ident is None:
+        call.allow(route.rule)
+        return route.answer(call)
+    call.row = call.service.containers.find(call.context, ident)
+    call.allow(route.rule, call.row)
+    return route.answer(call)
+
+
+def _send(response: falcon.Response, answer: Answer) -> None:
+    response.status = answer.status
+    response.data = answer.body
+    if answer.media:
+        response.content_type = answer.media
+    if answer.location:
+        response.location = answer.location

@@ -1,0 +1,126 @@
+"""One request on its way through the API, and the answer to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+
+from dolium import conf, errors
+from dolium.api.policy import Policy
+from dolium.api.zun.container_spec import Body
+from dolium.control.containers import Containers
+from dolium.model import record
+from dolium.model.clock import Clock
+from dolium.model.context import Context
+
+if TYPE_CHECKING:
+    import falcon
+
+MOST_BODY = 16 * 1024 * 1024
+"""Bytes of the largest body that is read."""
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """What answering needs; made once."""
+
+    containers: Containers
+    policy: Policy
+    config: conf.Config
+    clock: Clock
+    body: Body
+
+
+class Call:
+    """Who asks, in which version, for what. `row` is there when the path names a container."""
+
+    __slots__ = ("_request", "context", "path", "row", "service", "version")
+
+    row: record.Container
+
+    def __init__(
+        self, request: falcon.Request, service: Service, context: Context, version: int
+    ) -> None:
+        self._request = request
+        self.service = service
+        self.context = context
+        self.version = version
+        self.path: dict[str, str] = {}
+
+    @property
+    def prefix(self) -> str:
+        """What absolute links begin with, as the client addressed us: `http://host:9517`."""
+        return str(self._request.prefix)
+
+    def query(self) -> dict[str, str]:
+        """Parameters of the query string; of one given twice the last counts."""
+        text = self._request.query_string
+        return dict(parse_qsl(text, keep_blank_values=True)) if text else {}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object in the body; an empty body is an empty object."""
+        raw = self._raw()
+        if not raw:
+            return {}
+        try:
+            return _decode(raw)
+        except msgspec.ValidationError:
+            raise errors.InvalidValue(why="The body must be a JSON object.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise errors.InvalidValue(why=f"The body is not valid JSON: {error}") from None
+
+    def new(self) -> dict[str, Any]:
+        """The body of a creation; raises WrongMedia unless it is declared as JSON."""
+        if self._media() != "application/json":
+            raise errors.WrongMedia()
+        return self.body()
+
+    def params(self) -> dict[str, Any]:
+        """Parameters of an action: zunclient sends them in the query, tempest in the body."""
+        query = self.query()
+        if not self._request.content_length and not self._chunked():
+            return dict(query)
+        if self._media() == "application/x-www-form-urlencoded":
+            return query | dict(parse_qsl(self._raw().decode("latin-1"), keep_blank_values=True))
+        return query | self.body()
+
+    def allow(self, rule: str, row: record.Container | None = None) -> None:
+        """Raise Forbidden unless the caller may do this, in its own project or to the row."""
+        project = row.project_id if row else self.context.project_id
+        user = row.user_id if row else self.context.user_id
+        self.service.policy.check(rule, self.context, project, user)
+
+    def _media(self) -> str:
+        return (self._request.content_type or "").partition(";")[0].strip().lower()
+
+    def _chunked(self) -> bool:
+        return "chunked" in (self._request.get_header("Transfer-Encoding") or "").lower()
+
+    def _raw(self) -> bytes:
+        length = self._request.content_length or 0
+        if length > MOST_BODY:
+            raise errors.TooLarge(most=MOST_BODY)
+        if not self._chunked():
+            return bytes(self._request.bounded_stream.read(length)) if length else b""
+        raw = bytes(self._request.stream.read(MOST_BODY + 1))
+        if len(raw) > MOST_BODY:
+            raise errors.TooLarge(most=MOST_BODY)
+        return raw
+
+
+class Answer(Struct, frozen=True):
+    """What is sent back; no body is 204's."""
+
+    status: int
+    body: bytes | None = None
+    location: str | None = None
+    media: str | None = None
+    """Content type, where it is not JSON."""
+
+
+ACCEPTED = Answer(202, b"null")
+GONE = Answer(204)

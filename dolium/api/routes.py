@@ -1,0 +1,63 @@
+"""Every route: the one table of what is served, by whom it may be used, in which versions.
+
+A path that names a container finds it first, so that nobody learns whether another project has
+one. What is not here is a 404.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dolium.api import versions
+from dolium.api.call import Answer, Call
+from dolium.api.zun import container_actions, container_verbs, containers, root
+
+
+class Route(NamedTuple):
+    """One row of the table."""
+
+    verb: str
+    path: str
+    answer: Callable[[Call], Answer]
+    rule: str = ""
+    """The policy rule; empty: for everybody, without a token."""
+    since: int = versions.LOW
+    until: int = versions.HIGH
+    """First and last minor version that have it."""
+
+
+_ALL = "/v1/containers"
+_ONE = "/v1/containers/{container}"
+
+ROUTES = (
+    Route("GET", "/", root.root),
+    Route("GET", "/v1", root.v1),
+    Route("GET", "/healthcheck", root.health),
+    Route("POST", _ALL, containers.create, "container:create"),
+    Route("GET", _ALL, containers.list_, "container:get_all"),
+    Route("GET", _ONE, containers.show, "container:get_one"),
+    Route("PATCH", _ONE, containers.update, "container:update"),
+    Route("DELETE", _ONE, containers.delete, "container:delete"),
+    Route("POST", f"{_ONE}/start", container_verbs.start, "container:start"),
+    Route("POST", f"{_ONE}/stop", container_verbs.stop, "container:stop"),
+    Route("POST", f"{_ONE}/reboot", container_verbs.reboot, "container:reboot"),
+    Route("POST", f"{_ONE}/pause", container_verbs.pause, "container:pause"),
+    Route("POST", f"{_ONE}/unpause", container_verbs.unpause, "container:unpause"),
+    Route("POST", f"{_ONE}/kill", container_verbs.kill, "container:kill"),
+    Route("POST", f"{_ONE}/rename", container_verbs.rename, "container:rename", until=13),
+    Route("GET", f"{_ONE}/logs", container_verbs.logs, "container:logs"),
+    Route("POST", f"{_ONE}/execute", container_verbs.execute, "container:execute"),
+    Route("GET", f"{_ONE}/top", container_verbs.top, "container:top"),
+    Route("GET", f"{_ONE}/stats", container_verbs.stats, "container:stats"),
+    Route("GET", f"{_ONE}/container_actions", container_actions.list_, "container:actions"),
+    Route(
+        "GET",
+        f"{_ONE}/container_actions/{{request_id}}",
+        container_actions.show,
+        "container:actions",
+    ),
+)
+
+PUBLIC = frozenset(route.path for route in ROUTES if not route.rule)
+"""Paths that need no token."""

@@ -1,0 +1,154 @@
+"""Containers: create, list, show, change, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from dolium import errors
+from dolium.api import fields, versions
+from dolium.api.call import GONE, Answer, Call
+from dolium.api.zun import container_view
+from dolium.model import record
+from dolium.model.container import Status
+
+GET_ONE = "container:get_one"
+
+FILTERS = (
+    *("name", "image", "project_id", "user_id", "memory"),
+    *("host", "task_state", "status", "auto_remove"),
+)
+
+SORTS = frozenset([*FILTERS, "id", "uuid", "created_at", "updated_at", "started_at"])
+
+_PAGING = frozenset(["limit", "marker", "sort_key", "sort_dir", "all_projects"])
+_INTERNAL = frozenset(["resource_url", "expand"])
+"""Accepted and without effect, as some clients send them."""
+
+FORCE_SINCE, STOP_SINCE = 7, 12
+
+
+def shown(call: Call, row: record.Container, status: int, location: bool = False) -> Answer:
+    """The answer that is a container with its links."""
+    service, prefix = call.service, call.prefix
+    hidden = service.policy.hidden(GET_ONE, call.context)
+    body = container_view.one(row, hidden, service.clock.now(), prefix)
+    return Answer(status, body, f"{prefix}/v1/containers/{row.uuid}" if location else None)
+
+
+def create(call: Call) -> Answer:
+    """`POST /v1/containers?run=`."""
+    if not call.context.project_id:
+        raise errors.Forbidden(rule="container:create")
+    run = _query(call, {"run"}).get("run", False)
+    name, spec = call.service.body.create(call.new(), call.version, call.allow)
+    row = call.service.containers.create(call.context, name, spec, run)
+    return shown(call, row, 202, location=True)
+
+
+def show(call: Call) -> Answer:
+    """`GET /v1/containers/{container}`."""
+    return shown(call, call.row, 200)
+
+
+def update(call: Call) -> Answer:
+    """`PATCH /v1/containers/{container}`."""
+    changed = call.service.body.patch(call.body())
+    row = call.service.containers.patch(call.context, call.row, **changed)
+    return shown(call, row, 200)
+
+
+def delete(call: Call) -> Answer:
+    """`DELETE /v1/containers/{container}?force=&stop=`."""
+    asked = _query(call, {"force", "stop", "all_projects"})
+    if asked.get("all_projects"):
+        call.allow("container:delete_all_projects")
+    force, stop = asked.get("force", False), asked.get("stop", False)
+    if force:
+        _since("force", FORCE_SINCE, call.version)
+        call.allow("container:delete_force", call.row)
+    if stop:
+        _since("stop", STOP_SINCE, call.version)
+        if call.row.status == Status.RUNNING:
+            call.allow("container:stop", call.row)
+    call.service.containers.delete(call.context, call.row, force=force, stop=stop)
+    return GONE
+
+
+def list_(call: Call) -> Answer:
+    """`GET /v1/containers`."""
+    given = call.query()
+    unknown = given.keys() - _PAGING - _INTERNAL - set(FILTERS)
+    if unknown:
+        raise errors.UnknownParameter(names=", ".join(sorted(unknown)))
+    service = call.service
+    hidden = service.policy.hidden(GET_ONE, call.context)
+    query = _page(given, service.config.api.max_limit)
+    if query.all_projects:
+        call.allow("container:get_all_all_projects")
+    for name in (*query.filters, query.sort_key):
+        if name in hidden:
+            raise errors.Forbidden(rule=f"{GET_ONE}:{name}")
+    rows = service.containers.list(call.context, query)
+    more = _next(call, query, rows[-1].uuid) if len(rows) == query.limit else None
+    return Answer(200, container_view.page(rows, hidden, service.clock.now(), more))
+
+
+def _query(call: Call, known: set[str]) -> dict[str, bool]:
+    given = call.query()
+    unknown = given.keys() - known
+    if unknown:
+        raise errors.Unexpected(fields=", ".join(repr(name) for name in sorted(unknown)))
+    return {
+        name: fields.one(name, value, fields.toggle, errors.InvalidQuery)
+        for name, value in given.items()
+    }
+
+
+def _since(param: str, minor: int, version: int) -> None:
+    if version < minor:
+        raise errors.TooNew(
+            param=param, version=versions.named(version), since=versions.named(minor)
+        )
+
+
+def _page(given: dict[str, str], most: int) -> record.Query:
+    limit = most
+    if given.get("limit") not in (None, "None"):
+        try:
+            limit = fields.whole(1, null=False)(given["limit"])
+        except fields.Wrong as wrong:
+            raise errors.InvalidValue(why=f"Limit must be a positive integer: {wrong}") from None
+    sort_key, sort_dir = given.get("sort_key") or "id", given.get("sort_dir") or "asc"
+    if sort_key not in SORTS:
+        raise errors.InvalidParameter(why=f"The sort_key value '{sort_key}' is invalid.")
+    if sort_dir not in ("asc", "desc"):
+        raise errors.InvalidParameter(why=f"The sort_dir value '{sort_dir}' is invalid.")
+    filters: dict[str, Any] = {name: given[name] for name in FILTERS if name in given}
+    for name in ("auto_remove",):
+        if name in filters:
+            filters[name] = _flag(name, filters[name])
+    return record.Query(
+        limit=min(limit, most),
+        marker=given.get("marker") or None,
+        sort_key=sort_key,
+        sort_dir=sort_dir,
+        all_projects=_flag("all_projects", given.get("all_projects", "False")),
+        filters=filters,
+    )
+
+
+def _flag(name: str, value: str) -> bool:
+    return bool(fields.one(name, value, fields.toggle, errors.InvalidQuery))
+
+
+def _next(call: Call, query: record.Query, marker: str) -> str:
+    carried = {
+        "sort_key": query.sort_key,
+        "sort_dir": query.sort_dir,
+        "limit": query.limit,
+        "marker": marker,
+    }
+    if query.all_projects:
+        carried["all_projects"] = True
+    return f"{call.prefix}/v1/containers?{urlencode(carried | query.filters)}"
