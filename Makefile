@@ -39,8 +39,10 @@ test:  ## everything a change has to pass
 	$(PYTHON) -m pytest -n $(JOBS) -m "not live and not soak" $(ARGS)
 	$(PYTHON) -m pytest -m "live and not soak" $(ARGS)
 
-lint:  ## style, types, layers
+lint:  ## locks, style, types, layers
 	@$(prepare) test
+	.venv/bin/uv lock --check --quiet --python $(PYTHON)
+	.venv/bin/uv lock --check --quiet --python $(PYTHON) --project clients
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
