@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dolium import errors
 from dolium.drivers.network.base import Driver
 from dolium.model.container import Spec
@@ -13,9 +15,12 @@ from dolium.store.store import Store, Tx
 class Taken:
     """Networks and taken addresses as one transaction knows them."""
 
-    def __init__(self) -> None:
-        self.networks: dict[str, Network] = {}
-        self.addresses: dict[str, set[str]] = {}
+    def __init__(self, tx: Tx, projects: Iterable[str]) -> None:
+        self.networks = networks.of_projects(tx.connection, projects)
+        self.addresses = networks.taken(
+            tx.connection, [network.uuid for network in self.networks.values()]
+        )
+        self.cidrs: set[str] | None = None
 
 
 class Networks:
@@ -36,36 +41,35 @@ class Networks:
 
         Raises Full when there is no address or no range left, Refused for a bad wish.
         """
-        network = self._network(tx, taken, project_id, at)
-        if network.uuid not in taken.addresses:
-            taken.addresses[network.uuid] = networks.taken(tx.connection, network.uuid)
+        network = taken.networks.get(project_id) or self._make(tx, taken, project_id, at)
         used = taken.addresses[network.uuid]
         port = self._driver.port(network, uuid, used, _wanted(spec))
         used.update(ip.address for ip in port.fixed_ips)
         return port
 
-    def _network(self, tx: Tx, taken: Taken, project_id: str, at: float) -> Network:
-        if project_id in taken.networks:
-            return taken.networks[project_id]
-        network = networks.of_project(tx.connection, project_id)
-        if network is None:
-            network = self._make(tx, project_id)
-            networks.add(tx, network, at)
+    def _make(self, tx: Tx, taken: Taken, project_id: str, at: float) -> Network:
+        if taken.cidrs is None:
+            taken.cidrs = networks.cidrs(tx.connection)
+        try:
+            network = self._driver.network(project_id, taken.cidrs)
+        except errors.Full:
+            # The range that nobody used for the longest time serves again.
+            self._reclaim(tx, taken)
+            network = self._driver.network(project_id, taken.cidrs)
+        networks.add(tx, network, at)
+        taken.cidrs |= {subnet.cidr for subnet in network.subnets}
         taken.networks[project_id] = network
+        taken.addresses[network.uuid] = set()
         return network
 
-    def _make(self, tx: Tx, project_id: str) -> Network:
-        cidrs = networks.cidrs(tx.connection)
-        try:
-            return self._driver.network(project_id, cidrs)
-        except errors.Full:
-            idle = networks.idle(tx.connection)
-            if idle is None:
-                raise
-        # The pool is used up: the range that nobody used for the longest time serves again.
+    def _reclaim(self, tx: Tx, taken: Taken) -> None:
+        in_use = {network.uuid for network in taken.networks.values()}
+        idle = networks.idle(tx.connection, in_use)
+        if idle is None:
+            raise errors.Full(what="The pool of networks", why="every network is in use")
         networks.drop(tx, idle.uuid)
         self._driver.drop_network(idle)
-        return self._driver.network(project_id, cidrs - {s.cidr for s in idle.subnets})
+        taken.cidrs = networks.cidrs(tx.connection)
 
 
 def _wanted(spec: Spec) -> list[str]:

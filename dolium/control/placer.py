@@ -40,6 +40,14 @@ class Waiting(Struct, frozen=True):
     request: Request
 
 
+class Placed(Struct, frozen=True):
+    """One decision with all that makes it durable."""
+
+    one: Waiting
+    port: Port
+    claim: Claim
+
+
 class Placer:
     """One pass at a time; several placers may run, on one database."""
 
@@ -88,51 +96,53 @@ class Placer:
         nowhere: list[tuple[Waiting, str]],
         epochs: dict[str, int],
     ) -> int:
-        ids = [one.uuid for picked in picks.values() for one in picked]
-        ids += [one.uuid for one, _ in nowhere]
+        picked = [(one, host) for host, some in picks.items() for one in some]
+        ids = [one.uuid for one, _ in picked] + [one.uuid for one, _ in nowhere]
         still = containers.still_waiting(tx.connection, ids)
-        now, taken, settled = self._clock.now(), Taken(), 0
+        now = self._clock.now()
+        taken = Taken(tx, {one.project_id for one, _ in picked})
         failed = [(one, why) for one, why in nowhere if one.uuid in still]
-        for host, picked in picks.items():
-            plugged: list[tuple[Waiting, Port]] = []
-            for one in picked:
-                if one.uuid not in still:
-                    continue
-                try:
-                    plugged.append((one, self._port(tx, taken, one, now)))
-                except (errors.Full, errors.Refused) as error:
-                    failed.append((one, str(error)))
-            settled += self._claim(tx, host, epochs[host], plugged, now)
+        ready: list[Placed] = []
+        for one, host in picked:
+            if one.uuid not in still:
+                continue
+            try:
+                port = self._networks.port(tx, taken, one.uuid, one.project_id, one.spec, now)
+            except (errors.Full, errors.Refused) as error:
+                failed.append((one, str(error)))
+            else:
+                port = msgspec.structs.replace(port, epoch=epochs[host])
+                ready.append(Placed(one, port, _claim(one, host, epochs[host])))
+        won = self._claim(tx, ready)
+        self._hand_over(tx, won, now)
         for one, why in failed:
             self._give_up(tx, one, why, now)
-        return settled + len(failed)
+        return len(won) + len(failed)
 
-    def _port(self, tx: Tx, taken: Taken, one: Waiting, now: float) -> Port:
-        return self._networks.port(tx, taken, one.uuid, one.project_id, one.spec, now)
-
-    def _claim(
-        self, tx: Tx, host: str, epoch: int, plugged: list[tuple[Waiting, Port]], now: float
-    ) -> int:
+    def _claim(self, tx: Tx, ready: list[Placed]) -> list[Placed]:
         """All together, or each alone; who does not fit any more keeps waiting."""
-        if not plugged:
-            return 0
-        if hosts.claim(tx, host, [_claim(one, host, epoch) for one, _ in plugged]):
-            won = plugged
-        else:
-            won = [
-                (one, port)
-                for one, port in plugged
-                if hosts.claim(tx, host, [_claim(one, host, epoch)])
-            ]
+        if not ready or hosts.claim(tx, [placed.claim for placed in ready]):
+            return ready
+        return [placed for placed in ready if hosts.claim(tx, [placed.claim])]
+
+    def _hand_over(self, tx: Tx, won: list[Placed], now: float) -> None:
         if not won:
-            return 0
-        networks.plug(tx, [msgspec.structs.replace(port, epoch=epoch) for _, port in won], now)
-        revision = hosts.stamp(tx, host)
+            return
+        networks.plug(tx, [placed.port for placed in won], now)
+        revisions = hosts.revisions(tx.connection, [placed.claim.host for placed in won])
         encode = msgspec.json.encode
         containers.place(
-            tx, host, revision, {one.uuid: encode(addresses((port,))) for one, port in won}
+            tx,
+            [
+                {
+                    "uuid_": placed.one.uuid,
+                    "host": placed.claim.host,
+                    "revision": revisions[placed.claim.host],
+                    "addresses": encode(addresses((placed.port,))),
+                }
+                for placed in won
+            ],
         )
-        return len(won)
 
     def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> None:
         containers.observe(

@@ -109,15 +109,9 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
     tx.run(table.update().where(table.c.uuid == uuid).values(**values))
 
 
-def place(tx: Tx, host: str, revision: int, addresses: dict[str, bytes]) -> None:
-    """Give waiting containers to a host, with the addresses of their ports."""
-    tx.run(
-        _PLACE,
-        [
-            {"uuid_": uuid, "host": host, "revision": revision, "addresses": shown}
-            for uuid, shown in addresses.items()
-        ],
-    )
+def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
+    """Give waiting containers to hosts: rows of uuid_, host, revision and addresses."""
+    tx.run(_PLACE, placed)
 
 
 _PLACE = (

@@ -98,19 +98,52 @@ class Claim(Struct, frozen=True, kw_only=True):
     disk_gib: int
 
 
-def claim(tx: Tx, host: str, wanted: Sequence[Claim]) -> bool:
-    """Take the sum of the claims by one conditional UPDATE, or nothing at all."""
-    values: dict[str, Any] = {}
-    fits = [table.c.name == host, sa.not_(table.c.disabled)]
-    for name in ("cpu_m", "memory_mib", "disk_gib"):
-        used, amount = table.c[f"used_{name}"], sum(getattr(c, name) for c in wanted)
-        values[used.name] = used + amount
-        if amount:
-            fits.append(used + amount <= table.c[f"total_{name}"])
-    if tx.run(table.update().where(*fits).values(**values)).rowcount != 1:
-        return False
-    tx.run(claims.insert(), [msgspec.structs.asdict(c) for c in wanted])
+_CLAIM = (
+    table.update()
+    .where(
+        table.c.name == sa.bindparam("host"),
+        sa.not_(table.c.disabled),
+        table.c.used_cpu_m + sa.bindparam("cpu_m") <= table.c.total_cpu_m,
+        table.c.used_memory_mib + sa.bindparam("memory_mib") <= table.c.total_memory_mib,
+        table.c.used_disk_gib + sa.bindparam("disk_gib") <= table.c.total_disk_gib,
+    )
+    .values(
+        used_cpu_m=table.c.used_cpu_m + sa.bindparam("cpu_m"),
+        used_memory_mib=table.c.used_memory_mib + sa.bindparam("memory_mib"),
+        used_disk_gib=table.c.used_disk_gib + sa.bindparam("disk_gib"),
+        revision=table.c.revision + 1,
+    )
+)
+
+
+def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
+    """Take all claims or nothing: one conditional UPDATE per host with the sum of its claims.
+
+    Each host's revision is counted up too; see `revisions`.
+    """
+    sums: dict[str, dict[str, Any]] = {}
+    for one in wanted:
+        total = sums.setdefault(
+            one.host, {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0}
+        )
+        for name in ("cpu_m", "memory_mib", "disk_gib"):
+            total[name] += getattr(one, name)
+    with tx.connection.begin_nested() as savepoint:
+        if tx.run(_CLAIM, list(sums.values())).rowcount != len(sums):
+            savepoint.rollback()
+            return False
+        tx.run(claims.insert(), [msgspec.structs.asdict(one) for one in wanted])
+    for host in sums:
+        tx.hint(f"host:{host}")
     return True
+
+
+def revisions(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
+    """The present revisions of hosts."""
+    rows = connection.execute(
+        sa.select(table.c.name, table.c.revision).where(table.c.name.in_(names))
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def release(tx: Tx, container_uuid: str) -> None:

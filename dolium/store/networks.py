@@ -27,6 +27,16 @@ def of_project(connection: sa.Connection, project_id: str) -> Network | None:
     return _network(row[0]) if row else None
 
 
+def of_projects(connection: sa.Connection, projects: Iterable[str]) -> dict[str, Network]:
+    """Projects' default networks, of those that have one."""
+    rows = connection.execute(
+        sa.select(networks.c.project_id, networks.c.document).where(
+            networks.c.project_id.in_(list(projects))
+        )
+    )
+    return {row[0]: _network(row[1]) for row in rows}
+
+
 def cidrs(connection: sa.Connection) -> set[str]:
     """Ranges of all networks."""
     rows = connection.execute(sa.select(networks.c.document))
@@ -46,11 +56,14 @@ def add(tx: Tx, network: Network, at: float) -> None:
     )
 
 
-def idle(connection: sa.Connection) -> Network | None:
-    """The network that nobody uses for the longest time."""
+def idle(connection: sa.Connection, but: Iterable[str] = ()) -> Network | None:
+    """The network without ports that is unused for the longest time, `but` those named."""
     row = connection.execute(
         sa.select(networks.c.document)
-        .where(~sa.exists().where(ports.c.network_uuid == networks.c.uuid))
+        .where(
+            networks.c.uuid.not_in(list(but)),
+            ~sa.exists().where(ports.c.network_uuid == networks.c.uuid),
+        )
         .order_by(networks.c.used_at)
         .limit(1)
     ).first()
@@ -62,12 +75,17 @@ def drop(tx: Tx, network_uuid: str) -> None:
     tx.run(networks.delete().where(networks.c.uuid == network_uuid))
 
 
-def taken(connection: sa.Connection, network_uuid: str) -> set[str]:
-    """Addresses in use on a network."""
+def taken(connection: sa.Connection, ids: Iterable[str]) -> dict[str, set[str]]:
+    """Addresses in use on networks."""
+    found: dict[str, set[str]] = {network: set() for network in ids}
     rows = connection.execute(
-        sa.select(addresses.c.address).where(addresses.c.network_uuid == network_uuid)
+        sa.select(addresses.c.network_uuid, addresses.c.address).where(
+            addresses.c.network_uuid.in_(list(found))
+        )
     )
-    return {row[0] for row in rows}
+    for row in rows:
+        found[row[0]].add(row[1])
+    return found
 
 
 def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
