@@ -9,7 +9,6 @@ a database per request, copies no objects and writes no log, so it is their floo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from random import Random
 
 from dolium.model.placing import Host, Request
 
@@ -22,11 +21,13 @@ class State:
         self.cpu_total, self.cpu_used = host.total.cpu_m, host.total.cpu_m - host.free.cpu_m
         self.mem_total = host.total.memory_mib
         self.mem_used = host.total.memory_mib - host.free.memory_mib
-        self.disk_total, self.disk_used = host.total.disk_gib, host.total.disk_gib
+        self.disk_total = host.total.disk_gib
+        self.disk_used = host.total.disk_gib - host.free.disk_gib
 
     def consume(self, request: Request) -> None:
         self.cpu_used += request.cpu_m
         self.mem_used += request.memory_mib
+        self.disk_used += request.disk_gib
 
 
 class Filter:
@@ -90,11 +91,10 @@ def _memory(state: State) -> float:
 class Scheduler:
     """All host states, the filters in order and the weighers."""
 
-    def __init__(self, hosts: list[Host], rng: Random) -> None:
+    def __init__(self, hosts: list[Host]) -> None:
         self.states = [State(host) for host in hosts]
         self.filters = [Up(), Zone(), Label(), Runtime(), Cpu(), Memory(), Disk()]
         self.weighers: list[Weigher] = [_cpu, _memory]
-        self.rng = rng
 
     def place(self, request: Request) -> str | None:
         """Choose a host and count the request on it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from random import Random
 from statistics import pstdev
 
@@ -14,6 +13,7 @@ from dolium.model.placing import Amounts, Host, Request
 from dolium.placing.index import Index
 from dolium.placing.pick import cycle
 from dolium.placing.pools import MOST
+from tests.perf.mix import fleet, mix
 
 NAMES = st.sampled_from([f"h{n}" for n in range(12)])
 ZONES = st.sampled_from(["east", "west"])
@@ -182,46 +182,6 @@ def test_labels_nobody_bears_do_not_fill_the_memory() -> None:
 
 
 # --- how evenly it spreads -------------------------------------------------------------------
-
-
-def fleet(n: int) -> list[Host]:
-    total = Amounts(64_000, 98_304, 1000)
-    return [
-        Host(
-            name=f"h{at}",
-            total=total,
-            free=total,
-            zone=f"z{at % 5}",
-            labels={"disk": "ssd" if at % 2 else "hdd"},
-        )
-        for at in range(n)
-    ]
-
-
-def mix(n: int, rng: Random) -> list[Request]:
-    """Half unconstrained, three in ten on one kind of disk, two in ten in one zone."""
-    kinds: list[Callable[[], dict[str, object]]] = [
-        dict,
-        dict,
-        dict,
-        dict,
-        dict,
-        lambda: {"labels": {"disk": "ssd"}},
-        lambda: {"labels": {"disk": "ssd"}},
-        lambda: {"labels": {"disk": "ssd"}},
-        lambda: {"zone": f"z{rng.randrange(5)}"},
-        lambda: {"zone": f"z{rng.randrange(5)}"},
-    ]
-    return [
-        Request(
-            uuid=str(at),
-            project_id="p",
-            cpu_m=rng.choice([500, 1000, 2000]),
-            memory_mib=rng.choice([256, 512, 1024, 2048]),
-            **rng.choice(kinds)(),  # type: ignore[arg-type]
-        )
-        for at in range(n)
-    ]
 
 
 def spread(index: Index, known: list[Host]) -> float:

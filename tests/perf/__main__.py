@@ -1,0 +1,71 @@
+"""Measure Dolium beside its peers: `python -m tests.perf [name...]`, or `make bench`.
+
+Without names everything is measured. What needs root and an engine runs in namespaces of its own
+and leaves nothing behind; without root it is shown as not measured. The exit status is 1 when a
+budget is missed or something could not be measured that should have been.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.perf import lab, report
+from tests.perf.figure import Figure
+
+ALONE = ("placing", "durable")
+"""Modules that need nothing but Python."""
+
+IN_LAB = ("restart", "memory", "answers", "starts", "rate")
+"""Modules that measure a whole installation, in this order: the first ones want it fresh."""
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """Measure, print, write."""
+    options = _options()
+    names = options.names or [*ALONE, *IN_LAB]
+    if any(name in IN_LAB for name in names) and not lab.inside():
+        return lab.enter(sys.argv[1:])
+    load = os.getloadavg()[0]
+    figures: list[Figure] = []
+    broken = False
+    with lab.Lab() as installation:
+        for name in names:
+            try:
+                figures += _measured(name, installation)
+            except Exception:
+                broken = True
+                traceback.print_exc()
+    about = report.surroundings(load)
+    print(report.table(figures))
+    if options.json:
+        report.write_json(options.json, figures, about)
+    if options.page:
+        report.write_page(options.page, figures, about, "make bench")
+    return int(broken or any(figure.met is False for figure in figures))
+
+
+def _measured(name: str, installation: lab.Lab) -> Iterator[Figure]:
+    module = importlib.import_module(f"tests.perf.{name}")
+    for figure in module.measure(*([installation] if name in IN_LAB else [])):
+        print(f"{figure.name}: {figure.measured} ({report.verdict(figure)})", flush=True)
+        yield figure
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *ALONE, *IN_LAB], metavar="name")
+    parser.add_argument("--json", type=Path, help="write every sample there")
+    parser.add_argument("--page", type=Path, help="write the reference page there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
