@@ -18,6 +18,8 @@ from dolium.api.policy import Policy
 from dolium.api.routes import PUBLIC, ROUTES, Route
 from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
+from dolium.control.networks import Networks
+from dolium.control.questions import Questions
 from dolium.model.clock import Clock, SystemClock
 from dolium.model.context import Context
 
@@ -29,7 +31,10 @@ _NOBODY = Context(user_id="", project_id="", request_id="")
 
 
 def make(
+    *,
     containers: Containers,
+    questions: Questions,
+    networks: Networks,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -38,6 +43,8 @@ def make(
     """The whole API as one WSGI application."""
     service = Service(
         containers=containers,
+        questions=questions,
+        networks=networks,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),

@@ -12,6 +12,8 @@ from dolium import conf, errors
 from dolium.api.policy import Policy
 from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
+from dolium.control.networks import Networks
+from dolium.control.questions import Questions
 from dolium.model import record
 from dolium.model.clock import Clock
 from dolium.model.context import Context
@@ -29,6 +31,8 @@ class Service(Struct, frozen=True, kw_only=True):
     """What answering needs; made once."""
 
     containers: Containers
+    questions: Questions
+    networks: Networks
     policy: Policy
     config: conf.Config
     clock: Clock

@@ -6,6 +6,7 @@ Inside Dolium errors have codes of their own; here they get the names of the con
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -40,6 +41,7 @@ NAMES: dict[type[errors.Error], str] = {
     errors.NoHost: "no-valid-host",
     errors.HostDown: "container-host-not-up",
     errors.DriverError: "docker-error",
+    errors.Unanswered: "service-unavailable",
     errors.ImageMissing: "image-not-found",
     errors.Absent: "container-not-found",
     errors.Refused: "conflict",
@@ -128,7 +130,9 @@ def unrouted(
     """Answer what the router refuses: unknown paths, wrong verbs, broken requests."""
     response.status = error.status
     response.set_headers(error.headers or {})
-    response.data = body(error.status_code, "container.", error.title or "", request.context.id)
+    # What the Zun of old leaves empty; clients print it.
+    title = HTTPStatus(error.status_code).phrase
+    response.data = body(error.status_code, "container.", title, request.context.id)
 
 
 def surprise(

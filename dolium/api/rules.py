@@ -153,7 +153,7 @@ def rules() -> list[oslo.RuleDefault]:
             made.append(oslo.RuleDefault(rule.name, rule.default, rule.about))
             continue
         method, _, path = rule.where.partition(" ")
-        where = [{"method": method, "path": path}]
+        where: list[oslo.Operation] = [{"method": method, "path": path}]
         made.append(oslo.DocumentedRuleDefault(rule.name, rule.default, rule.about, where))
     return made
 

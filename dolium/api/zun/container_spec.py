@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from dolium import conf, errors
@@ -148,16 +149,33 @@ def healthcheck(value: Any) -> dict[str, Any] | None:
 
 
 def nets(value: Any) -> list[dict[str, Any]]:
-    """At most one network, by name or id; ports and fixed addresses can't be chosen yet."""
+    """At most one network, by name or id, with addresses on it; ports can't be chosen yet."""
     asked = objects(value)
     for index, net in enumerate(asked):
-        if list(net) != ["network"] or not isinstance(net["network"], str) or not net["network"]:
-            raise Wrong(
-                "Only a network can be chosen yet: {'network': '<name or id>'}", str(index), net
-            )
+        try:
+            _net(net)
+        except Wrong as wrong:
+            raise Wrong(str(wrong), wrong.field or str(index), wrong.value or net) from None
     if len(asked) > 1:
         raise Wrong("A container can be on one network only yet.")
     return asked
+
+
+def _net(net: dict[str, Any]) -> None:
+    for name in net:
+        if name not in ("network", "port", "v4-fixed-ip", "v6-fixed-ip"):
+            raise Wrong(f"Additional properties are not allowed ({name!r} was unexpected)")
+    if ("network" in net) == ("port" in net):
+        raise Wrong("It needs either a 'network' or a 'port'")
+    if "port" in net:
+        raise Wrong("Ports can't be chosen yet, only a network.", "port", net["port"])
+    text(1, 255, null=False)(net["network"])
+    for name, kind in (("v4-fixed-ip", IPv4Address), ("v6-fixed-ip", IPv6Address)):
+        if name in net:
+            try:
+                kind(text(null=False)(net[name]))
+            except ValueError:
+                raise Wrong(f"{net[name]!r} is not an address", name, net[name]) from None
 
 
 def security_groups(value: Any) -> list[str] | None:

@@ -72,7 +72,7 @@ def logs(call: Call) -> Answer:
     _may(call, "logs")
     if not given.get("stdout", True) and not given.get("stderr", True):
         given |= {"stdout": True, "stderr": True}
-    return Answer(200, _encode(call.service.containers.logs(call.context, call.row, **given)))
+    return Answer(200, _encode(call.service.questions.logs(call.context, call.row, **given)))
 
 
 def execute(call: Call) -> Answer:
@@ -86,7 +86,7 @@ def execute(call: Call) -> Answer:
     if given.get("interactive") or not given.get("run", True):
         raise errors.NotYet(what="An interactive terminal")
     _may(call, "execute")
-    done = call.service.containers.execute(call.context, call.row, given["command"])
+    done = call.service.questions.execute(call.context, call.row, given["command"])
     return Answer(200, _encode(done))
 
 
@@ -94,14 +94,14 @@ def top(call: Call) -> Answer:
     """`GET top?ps_args=`."""
     ps_args = read(call.params(), {"ps_args": _ps_args}).get("ps_args")
     _may(call, "top")
-    return Answer(200, _encode(call.service.containers.top(call.context, call.row, ps_args)))
+    return Answer(200, _encode(call.service.questions.top(call.context, call.row, ps_args)))
 
 
 def stats(call: Call) -> Answer:
     """`GET stats`."""
     read(call.params(), {})
     _may(call, "stats")
-    return Answer(200, _encode(call.service.containers.stats(call.context, call.row)))
+    return Answer(200, _encode(call.service.questions.stats(call.context, call.row)))
 
 
 def _may(call: Call, what: str) -> None:

@@ -42,6 +42,10 @@ def create(call: Call) -> Answer:
         raise errors.Forbidden(rule="container:create")
     run = _query(call, {"run"}).get("run", False)
     name, spec = call.service.body.create(call.new(), call.version, call.allow)
+    for net in spec.nets:
+        default = call.service.networks.default(call.context.project_id)
+        if net["network"] not in (default.uuid, default.name):
+            raise errors.NotFound(kind="Neutron network", id=net["network"])
     row = call.service.containers.create(call.context, name, spec, run)
     return shown(call, row, 202, location=True)
 

@@ -1,0 +1,1 @@
+"""The pieces of the HTTP border, one by one."""

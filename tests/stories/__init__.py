@@ -1,0 +1,1 @@
+"""How Dolium behaves over HTTP, told as stories: YAML that reads like documentation."""

@@ -1,0 +1,130 @@
+"""A host for stories: does what it is wished at once, in memory, when it is told to look."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from msgspec import Struct
+
+from dolium.model.container import Look, Seen, State, Verb, Wanted
+from dolium.model.wish import Answer, Command, Question, Result, Wish
+from tests.control.world import HOST, World
+
+MISSING = "nosuchimage"
+"""The image that no registry has."""
+
+_AFTER = {
+    Verb.START: State.RUNNING,
+    Verb.REBOOT: State.RUNNING,
+    Verb.UNPAUSE: State.RUNNING,
+    Verb.PAUSE: State.PAUSED,
+    Verb.STOP: State.EXITED,
+    Verb.KILL: State.EXITED,
+}
+
+
+class _Box(Struct):
+    state: State
+    started_at: float | None = None
+    finished_at: float | None = None
+    argv: tuple[str, ...] = ()
+
+
+class Host:
+    """The agent and the engine of one machine."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._boxes: dict[str, _Box] = {}
+
+    def look(self) -> None:
+        """Place what waits and carry out every open command."""
+        while self._world.placer.turn():
+            pass
+        for wish in self._world.hosts.wishes(HOST, self._world.boot, 0, 0).wishes:
+            for command in wish.commands:
+                self._obey(wish, command)
+
+    def _obey(self, wish: Wish, command: Command) -> None:
+        world, now = self._world, self._world.clock.now()
+        if command.verb is Verb.CREATE and MISSING in wish.spec.image:
+            why = f"Image {wish.spec.image} could not be found: no registry has it"
+            self._report(wish, self._result(command, why), None)
+            return
+        if command.verb is Verb.DELETE:
+            self._boxes.pop(wish.uuid, None)
+            fact = world.fact(
+                wish.uuid,
+                generation=wish.generation,
+                gone=True,
+                results=(self._result(command),),
+            )
+            world.post(fact)
+            return
+        box = self._boxes.setdefault(wish.uuid, _Box(State.CREATED))
+        if command.verb is Verb.CREATE and wish.wanted is Wanted.RUNNING:
+            box.state, box.started_at = State.RUNNING, now
+        elif command.verb in _AFTER:
+            box.state = _AFTER[command.verb]
+            if command.verb in (Verb.START, Verb.REBOOT):
+                box.started_at = now
+            if box.state is State.EXITED:
+                box.finished_at = now
+        self._report(wish, self._result(command), box)
+
+    def _result(self, command: Command, why: str | None = None) -> Result:
+        now = self._world.clock.now()
+        return Result(id=command.id, ok=why is None, message=why, started_at=now, finished_at=now)
+
+    def _report(self, wish: Wish, result: Result, box: _Box | None) -> None:
+        seen = None
+        if box:
+            look = Look(
+                command=wish.spec.command or ["sh"],
+                environment=wish.spec.environment or {},
+                workdir=wish.spec.workdir or "/",
+                ports=[],
+                hostname=wish.spec.hostname or wish.uuid[:12],
+                entrypoint=wish.spec.entrypoint or [],
+            )
+            seen = Seen(
+                uuid=wish.uuid,
+                generation=wish.created_generation,
+                handle=f"engine-{wish.uuid}",
+                state=box.state,
+                started_at=box.started_at,
+                finished_at=box.finished_at,
+                exit_code=137 if box.state is State.EXITED else None,
+                look=look,
+            )
+            box.argv = tuple(look.command or ())
+        fact = self._world.fact(wish.uuid, generation=wish.generation, seen=seen, results=(result,))
+        self._world.post(fact)
+
+    def answer(self, question: Question) -> Answer:
+        """Logs, execute, top and stats."""
+        asked: dict[str, Any] = question.params
+        box = self._boxes[question.uuid]
+        if question.what == "logs":
+            return Answer(value=f"hello from {shlex.join(box.argv)}\n")
+        if question.what == "execute":
+            return Answer(value=_executed(asked["argv"]))
+        if question.what == "top":
+            return Answer(
+                value={
+                    "Titles": ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"],
+                    "Processes": [
+                        ["root", "7", "1", "0", "10:00", "?", "00:00:00", shlex.join(box.argv)]
+                    ],
+                }
+            )
+        usage = ["memory_limit", "cpu_ns", "system_cpu_ns", "memory"]
+        usage += ["read", "written", "received", "sent"]
+        return Answer(value=dict.fromkeys(usage, 0))
+
+
+def _executed(argv: list[str]) -> dict[str, Any]:
+    if argv[0] == "echo":
+        return {"output": " ".join(argv[1:]) + "\n", "exit_code": 0}
+    return {"output": f'exec: "{argv[0]}": executable file not found', "exit_code": 127}
