@@ -13,11 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
-    "cli api agent wsproxy control placing store drivers link clients conf model errors undo"
+    "cli api agent wsproxy beside control placing store drivers link clients conf model errors undo"
 ).split()
 ALLOWED = [
     ("cli", "dolium.api"),
     ("cli", "dolium.agent"),
+    ("cli", "dolium.beside"),
     ("api", "dolium.control"),
     ("api", "keystonemiddleware"),
     ("wsproxy", "dolium.control"),
@@ -38,6 +39,7 @@ FORBIDDEN = [
     ("api", "dolium.cli"),
     ("api", "dolium.agent"),
     ("api", "dolium.wsproxy"),
+    ("agent", "dolium.beside"),
     ("agent", "dolium.control"),
     ("agent", "dolium.store"),
     ("control", "dolium.agent"),
