@@ -133,7 +133,7 @@ class Containers:
 
         def work(tx: Tx) -> record.Container:
             projects.reserve(tx, context.project_id, rows.amounts(spec), self._limits)
-            containers.insert(tx, values)
+            row = containers.insert(tx, values)
             actions.add(
                 tx,
                 context,
@@ -146,7 +146,7 @@ class Containers:
             )
             projects.changed(tx, context.project_id, uuid, "created", now)
             tx.hint("placer")
-            return _must(containers.get(tx.connection, uuid), uuid)
+            return row
 
         return self._store.write(work)
 

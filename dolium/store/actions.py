@@ -19,6 +19,9 @@ FAILED = "Error"
 """What the API shows as the message of an action that failed."""
 
 
+_INSERT = table.insert()
+
+
 def add(
     tx: Tx,
     context: Context,
@@ -33,7 +36,7 @@ def add(
 ) -> None:
     """Write an asked change down; `open=False` for one that needed nothing but this write."""
     tx.run(
-        table.insert(),
+        _INSERT,
         {
             "container_uuid": container_uuid,
             "request_id": context.request_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,9 +33,12 @@ def _rows(found: sa.CursorResult[Any]) -> list[record.Container]:
     return [make(*row) for row in found]
 
 
+_GET = sa.select(*_READ).where(table.c.uuid == sa.bindparam("uuid_"))
+
+
 def get(connection: sa.Connection, uuid: str) -> record.Container | None:
     """One by its id."""
-    row = connection.execute(sa.select(*_READ).where(table.c.uuid == uuid)).first()
+    row = connection.execute(_GET, {"uuid_": uuid}).first()
     return record.Container(*row) if row else None
 
 
@@ -88,25 +92,37 @@ def _after(
     return sa.or_(beyond, sa.and_(key == value, later))
 
 
-def insert(tx: Tx, values: dict[str, Any]) -> None:
-    """A new row."""
-    tx.run(table.insert(), values)
+_INSERT = table.insert()
+
+
+def insert(tx: Tx, values: dict[str, Any]) -> record.Container:
+    """A new row, handed back as it would be read."""
+    number = tx.run(_INSERT, values).inserted_primary_key
+    known = values | {"id": number[0] if number else 0}
+    row: list[Any] = [known.get(name) for name in record.Container.__struct_fields__]
+    return record.Container(*row)
+
+
+@lru_cache(maxsize=256)
+def _update(names: tuple[str, ...], *, compared: bool) -> sa.Update:
+    """The statement that writes these columns; building one costs more than running it."""
+    statement = table.update().where(table.c.uuid == sa.bindparam("uuid_"))
+    if compared:
+        statement = statement.where(table.c.generation == sa.bindparam("generation_"))
+    return statement.values({name: sa.bindparam(name) for name in names})
 
 
 def change(tx: Tx, uuid: str, generation: int, values: dict[str, Any]) -> None:
     """Write what a wish changes; raises Changed unless the row still has the generation."""
-    done = tx.run(
-        table.update()
-        .where(table.c.uuid == uuid, table.c.generation == generation)
-        .values(**values)
-    )
+    statement = _update(tuple(sorted(values)), compared=True)
+    done = tx.run(statement, values | {"uuid_": uuid, "generation_": generation})
     if done.rowcount != 1:
         raise errors.Changed(kind="Container", id=uuid)
 
 
 def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
     """Write what was seen; the caller compared the fact's counters in this transaction."""
-    tx.run(table.update().where(table.c.uuid == uuid).values(**values))
+    tx.run(_update(tuple(sorted(values)), compared=False), values | {"uuid_": uuid})
 
 
 def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
@@ -142,19 +158,27 @@ class Observed(record.Container, frozen=True):
 _OBSERVED = tuple(table.c[name] for name in Observed.__struct_fields__)
 
 
+_OF_IDS = sa.select(*_OBSERVED).where(table.c.uuid.in_(sa.bindparam("ids", expanding=True)))
+_OF_HOST = (
+    sa.select(*_OBSERVED)
+    .where(
+        table.c.host == sa.bindparam("host_"),
+        table.c.revision > sa.bindparam("since"),
+        table.c.stage == "ready",
+    )
+    .order_by(table.c.revision, table.c.id)
+)
+
+
 def observed(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, Observed]:
     """Those of the ids that exist."""
-    rows = connection.execute(sa.select(*_OBSERVED).where(table.c.uuid.in_(uuids)))
+    rows = connection.execute(_OF_IDS, {"ids": uuids})
     return {row.uuid: Observed(*row) for row in rows}
 
 
 def of_host(connection: sa.Connection, host: str, since: int) -> list[Observed]:
     """A host's containers that changed after a revision, those ready for it only."""
-    rows = connection.execute(
-        sa.select(*_OBSERVED)
-        .where(table.c.host == host, table.c.revision > since, table.c.stage == "ready")
-        .order_by(table.c.revision, table.c.id)
-    )
+    rows = connection.execute(_OF_HOST, {"host_": host, "since": since})
     return [Observed(*row) for row in rows]
 
 

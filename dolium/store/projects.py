@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy.exc import IntegrityError
 
 from dolium import errors
@@ -26,49 +27,70 @@ class Amounts(Struct, frozen=True, kw_only=True):
 _NAMES = {"containers": "containers", "cpu_m": "cpu", "memory_mib": "memory", "disk_gib": "disk"}
 
 
+def _limit(name: str) -> sa.ColumnElement[Any]:
+    """The project's own limit, else the configured one."""
+    return sa.func.coalesce(table.c[f"limit_{name}"], sa.bindparam(f"limit_{name}_"))
+
+
+def _room(name: str) -> sa.ColumnElement[bool]:
+    more, limit = sa.bindparam(name, type_=sa.BigInteger), _limit(name)
+    return sa.or_(more <= 0, limit < 0, table.c[f"used_{name}"] + more <= limit)
+
+
+# Statements of the hot path are built once: building one costs more than running it.
+_ADD = {
+    f"used_{name}": table.c[f"used_{name}"] + sa.bindparam(name, type_=sa.BigInteger)
+    for name in Amounts.__struct_fields__
+}
+_THE = table.c.id == sa.bindparam("project")
+_RESERVE = (
+    table.update().where(_THE, *(_room(name) for name in Amounts.__struct_fields__)).values(_ADD)
+)
+_GIVE_BACK = table.update().where(_THE).values(_ADD)
+_COUNT = table.update().where(_THE).values(revision=table.c.revision + 1)
+_LOG = changes.insert().from_select(
+    ["project_id", "revision", "container_uuid", "what", "at"],
+    sa.select(
+        table.c.id,
+        table.c.revision,
+        sa.bindparam("container", type_=sa.String),
+        sa.bindparam("what_", type_=sa.String),
+        sa.bindparam("at_", type_=sa.Float),
+    ).where(_THE),
+)
+_USE = sa.select(
+    *(
+        column
+        for name in Amounts.__struct_fields__
+        for column in (table.c[f"used_{name}"], _limit(name))
+    )
+).where(_THE)
+
+
 def reserve(tx: Tx, project_id: str, more: Amounts, limits: Amounts) -> None:
     """Take from the project's quota by one conditional UPDATE; raises OverQuota.
 
     limits: the configured ones, for projects without limits of their own.
     """
-    _ensure(tx, project_id)
-    fits = [table.c.id == project_id]
-    values: dict[str, Any] = {}
-    for name in Amounts.__struct_fields__:
-        amount, limit = getattr(more, name), _limit(name, getattr(limits, name))
-        used = table.c[f"used_{name}"]
-        values[used.name] = used + amount
-        if amount > 0:
-            fits.append(sa.or_(limit < 0, used + amount <= limit))
-    if tx.run(table.update().where(*fits).values(**values)).rowcount == 1:
+    values = asdict(more) | {"project": project_id}
+    values |= {f"limit_{name}_": amount for name, amount in asdict(limits).items()}
+    if tx.run(_RESERVE, values).rowcount == 1:
         return
-    raise errors.OverQuota(resources=_exceeded(tx, project_id, more, limits))
+    if _ensure(tx, project_id) and tx.run(_RESERVE, values).rowcount == 1:
+        return
+    raise errors.OverQuota(resources=_exceeded(tx, values, more))
 
 
 def give_back(tx: Tx, project_id: str, less: Amounts) -> None:
     """Return what a deleted container took."""
-    values = {
-        f"used_{name}": table.c[f"used_{name}"] - getattr(less, name)
-        for name in Amounts.__struct_fields__
-    }
-    tx.run(table.update().where(table.c.id == project_id).values(**values))
+    values: dict[str, Any] = {name: -amount for name, amount in asdict(less).items()}
+    tx.run(_GIVE_BACK, values | {"project": project_id})
 
 
 def changed(tx: Tx, project_id: str, container_uuid: str, what: str, at: float) -> None:
     """Count the project's revision up and write the change down for watchers."""
-    tx.run(table.update().where(table.c.id == project_id).values(revision=table.c.revision + 1))
-    tx.run(
-        changes.insert().from_select(
-            ["project_id", "revision", "container_uuid", "what", "at"],
-            sa.select(
-                table.c.id,
-                table.c.revision,
-                sa.literal(container_uuid),
-                sa.literal(what),
-                sa.literal(at),
-            ).where(table.c.id == project_id),
-        )
-    )
+    tx.run(_COUNT, {"project": project_id})
+    tx.run(_LOG, {"project": project_id, "container": container_uuid, "what_": what, "at_": at})
     tx.hint(f"project:{project_id}")
 
 
@@ -96,27 +118,20 @@ def trim(tx: Tx, before: float) -> None:
         tx.run(table.update().where(table.c.id == project_id).values(horizon=revision))
 
 
-def _limit(name: str, default: int) -> sa.ColumnElement[Any]:
-    return sa.func.coalesce(table.c[f"limit_{name}"], default)
-
-
-def _ensure(tx: Tx, project_id: str) -> None:
-    if tx.run(sa.select(table.c.id).where(table.c.id == project_id)).first():
-        return
+def _ensure(tx: Tx, project_id: str) -> bool:
+    """Make the project's row; False when it is there already."""
     row = {"id": project_id, "revision": 0, "horizon": 0}
     row |= {f"used_{name}": 0 for name in Amounts.__struct_fields__}
     try:
         with tx.connection.begin_nested():
             tx.run(table.insert(), row)
     except IntegrityError:
-        return  # somebody else's first container of the project came in between
+        return False
+    return True
 
 
-def _exceeded(tx: Tx, project_id: str, more: Amounts, limits: Amounts) -> list[str]:
-    columns: list[sa.ColumnElement[Any]] = []
-    for name in Amounts.__struct_fields__:
-        columns += [table.c[f"used_{name}"], _limit(name, getattr(limits, name))]
-    row: tuple[int, ...] = tuple(tx.run(sa.select(*columns).where(table.c.id == project_id)).one())
+def _exceeded(tx: Tx, values: dict[str, Any], more: Amounts) -> list[str]:
+    row: tuple[int, ...] = tuple(tx.run(_USE, values).one())
     return [
         _NAMES[name]
         for name, in_use, limit in zip(Amounts.__struct_fields__, row[::2], row[1::2], strict=True)
