@@ -54,20 +54,44 @@ def add(
     )
 
 
+_OPEN = (
+    sa.select(
+        table.c.container_uuid,
+        table.c.id,
+        table.c.request_id,
+        table.c.generation,
+        table.c.verb,
+        table.c.params,
+    )
+    .where(table.c.container_uuid.in_(sa.bindparam("ids", expanding=True)), table.c.open)
+    .order_by(table.c.generation)
+)
+_CLOSE = (
+    table.update()
+    .where(table.c.id == sa.bindparam("number"), table.c.open)
+    .values(
+        open=False,
+        ok=sa.bindparam("ok"),
+        message=sa.bindparam("message"),
+        finish_time=sa.bindparam("finish_time"),
+        events=sa.bindparam("events"),
+    )
+)
+_CLOSE_ALL = (
+    table.update()
+    .where(table.c.container_uuid == sa.bindparam("container"), table.c.open)
+    .values(
+        open=False,
+        ok=False,
+        message=sa.bindparam("message"),
+        finish_time=sa.bindparam("finish_time"),
+    )
+)
+
+
 def opened(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, list[Command]]:
     """The open actions of containers, oldest first."""
-    rows = connection.execute(
-        sa.select(
-            table.c.container_uuid,
-            table.c.id,
-            table.c.request_id,
-            table.c.generation,
-            table.c.verb,
-            table.c.params,
-        )
-        .where(table.c.container_uuid.in_(uuids), table.c.open)
-        .order_by(table.c.generation)
-    )
+    rows = connection.execute(_OPEN, {"ids": uuids})
     found: dict[str, list[Command]] = {}
     for uuid, number, request_id, generation, verb, params in rows:
         command = Command(
@@ -92,26 +116,21 @@ def close(
 ) -> bool:
     """Close an open action; True for the one who really did."""
     done = tx.run(
-        table.update()
-        .where(table.c.id == number, table.c.open)
-        .values(
-            open=False,
-            ok=ok,
-            message=message,
-            finish_time=at,
-            events=msgspec.json.encode(events),
-        )
+        _CLOSE,
+        {
+            "number": number,
+            "ok": ok,
+            "message": message,
+            "finish_time": at,
+            "events": msgspec.json.encode(events),
+        },
     )
     return done.rowcount == 1
 
 
 def close_all(tx: Tx, container_uuid: str, *, message: str, at: float) -> None:
     """Close every open action of a container as not done."""
-    tx.run(
-        table.update()
-        .where(table.c.container_uuid == container_uuid, table.c.open)
-        .values(open=False, ok=False, message=message, finish_time=at)
-    )
+    tx.run(_CLOSE_ALL, {"container": container_uuid, "message": message, "finish_time": at})
 
 
 _READ = tuple(table.c[name] for name in record.Action.__struct_fields__ if name != "events")

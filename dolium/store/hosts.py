@@ -38,9 +38,15 @@ class Host(Struct, frozen=True):
 _READ = tuple(table.c[name] for name in Host.__struct_fields__)
 
 
+_THE = table.c.name == sa.bindparam("host")
+_GET = sa.select(*_READ).where(_THE)
+_COUNT = table.update().where(_THE).values(revision=table.c.revision + 1)
+_REVISION = sa.select(table.c.revision).where(_THE)
+
+
 def get(connection: sa.Connection, name: str) -> Host | None:
     """One by name."""
-    row = connection.execute(sa.select(*_READ).where(table.c.name == name)).first()
+    row = connection.execute(_GET, {"host": name}).first()
     return Host(*row) if row else None
 
 
@@ -73,9 +79,9 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
 
 def stamp(tx: Tx, name: str) -> int:
     """Count the host's revision up and return it; whoever waits for the host is woken."""
-    tx.run(table.update().where(table.c.name == name).values(revision=table.c.revision + 1))
+    tx.run(_COUNT, {"host": name})
     tx.hint(f"host:{name}")
-    return int(tx.run(sa.select(table.c.revision).where(table.c.name == name)).scalar_one())
+    return int(tx.run(_REVISION, {"host": name}).scalar_one())
 
 
 def forget(tx: Tx, name: str, horizon: int) -> None:
@@ -101,7 +107,7 @@ class Claim(Struct, frozen=True, kw_only=True):
 _CLAIM = (
     table.update()
     .where(
-        table.c.name == sa.bindparam("host"),
+        _THE,
         sa.not_(table.c.disabled),
         table.c.used_cpu_m + sa.bindparam("cpu_m") <= table.c.total_cpu_m,
         table.c.used_memory_mib + sa.bindparam("memory_mib") <= table.c.total_memory_mib,

@@ -131,14 +131,17 @@ def unplug(tx: Tx, container_uuid: str) -> None:
         tx.run(ports.delete().where(ports.c.uuid.in_(gone)))
 
 
+_PLUGGED = (
+    sa.select(ports.c.document, networks.c.document)
+    .join(networks, networks.c.uuid == ports.c.network_uuid)
+    .where(ports.c.container_uuid.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(ports.c.uuid)
+)
+
+
 def of_containers(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, Plugged]:
     """Ports of containers, and the networks they are on."""
-    rows = connection.execute(
-        sa.select(ports.c.document, networks.c.document)
-        .join(networks, networks.c.uuid == ports.c.network_uuid)
-        .where(ports.c.container_uuid.in_(list(uuids)))
-        .order_by(ports.c.uuid)
-    )
+    rows = connection.execute(_PLUGGED, {"ids": list(uuids)})
     found: dict[str, Plugged] = {}
     for port_document, network_document in rows:
         port, network = _port(port_document), _network(network_document)
