@@ -93,6 +93,15 @@ class Engine(ABC):
     def facts(self) -> Facts:
         """When the agent starts and each time the engine comes back."""
 
+    def incarnation(self) -> str:
+        """Before each start and after each exit: which run of the engine answers.
+
+        Another text after each start of the engine itself, and cheap to tell (a process id and
+        its start time, say). Containers that ran under another incarnation went down with it.
+        Empty when it can't tell; then only a restart of the machine is noticed.
+        """
+        return ""
+
     @abstractmethod
     def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
         """Before a create: make the image present, as the policy says.

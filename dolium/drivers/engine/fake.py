@@ -62,6 +62,11 @@ class Fake(Fate, base.Engine):
         )
 
     @asked
+    def incarnation(self) -> str:
+        """See base."""
+        return str(self.lives)
+
+    @asked
     def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
         """See base."""
         name = _tagged(image)

@@ -133,6 +133,8 @@ class Fate:
         self.unplug: Callable[[base.Plug], None] | None = None
         """What it does at each exit."""
         self._faults: list[_Fault] = []
+        self.lives = 1
+        """How often the engine has been started."""
         self._down = False
         self._closed = False
         self._unplugs: list[base.Plug] = []
@@ -173,6 +175,7 @@ class Fate:
     def revive(self) -> None:
         """The engine is back; it tells the network plugin of what died with it."""
         with self.lock:
+            self.lives += self._down
             self._down = False
             orphans, self._unplugs = self._unplugs, []
             for plug in orphans:

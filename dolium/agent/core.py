@@ -1,0 +1,276 @@
+"""The agent without threads: pull, step, look, post, answer, rest. What drives it decides when.
+
+`agent.py` drives it with threads, `tests/simulation` with a seeded scheduler.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid as uuids
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from msgspec import Struct
+
+from dolium import errors
+from dolium.agent import passes
+from dolium.agent.agenda import Agenda
+from dolium.agent.converge import Converge
+from dolium.agent.inventory import inventory
+from dolium.agent.journal import Journal
+from dolium.agent.notes import Life, Notes
+from dolium.agent.outbox import Outbox
+from dolium.agent.questions import answer
+from dolium.drivers.engine.base import Engine
+from dolium.link.base import Control
+from dolium.model.clock import Clock
+from dolium.model.container import Seen, engine_name
+from dolium.model.host import Hello
+from dolium.model.wish import Answer, Facts, Page, Question, Wish
+
+LOG = logging.getLogger(__name__)
+
+
+class Wiring(passes.Wiring, Protocol):
+    """What the agent needs of the host's side of networks (agent/wiring.py)."""
+
+    def tidy(self, containers: set[str], networks: set[str]) -> list[str]:
+        """In the periodic look; says what it did."""
+        ...
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What an agent is told when it is made."""
+
+    host: str
+    zone: str = "nova"
+    machine: str = ""
+    """Id of this run of the machine's kernel."""
+    look_s: float = 30.0
+    """Seconds between two looks at everything."""
+    workers: int = 0
+    """Containers an engine creates or starts at once; 0: twice the cores."""
+    wait_s: float = 10.0
+    """How long a pull waits for news."""
+
+
+class Core:
+    """One run of an agent. Methods may be called by several threads, `step` with one container
+    by one thread at a time (agenda.py sees to that).
+    """
+
+    def __init__(
+        self,
+        link: Control,
+        engine: Engine,
+        wiring: Wiring,
+        journal: Journal,
+        clock: Clock,
+        rng: random.Random,
+        options: Options,
+        gate: AbstractContextManager[object] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._link = link
+        self._engine = engine
+        self._wiring = wiring
+        self._rng = rng
+        self.options = options
+        self.notes = Notes(journal)
+        self.outbox = Outbox()
+        self.agenda = Agenda(clock)
+        self.boot = ""
+        """Id of this run; empty until enrolled. An agent that is cut off starts nothing."""
+        self._since = 0
+        self._complete = False
+        """True once a full page told of every wish there is."""
+        self._tools = passes.Tools(
+            engine=engine,
+            wiring=wiring,
+            notes=self.notes,
+            outbox=self.outbox,
+            agenda=self.agenda,
+            clock=clock,
+            gate=gate or nullcontext(),
+            machine=options.machine,
+            stopping=stopping,
+        )
+        self._converge = Converge(self._tools, rng)
+
+    @property
+    def deployment(self) -> str:
+        """The mark of everything of ours in an engine; empty until enrolled."""
+        return self._tools.deployment
+
+    # --- with the control side -----------------------------------------------------------------
+
+    def hello(self) -> None:
+        """First of all, and again when cut off: enrol; everything known is news again."""
+        host = self.options.host
+        try:
+            found = inventory(host, self.options.zone, self._engine.facts())
+        except errors.DriverError:
+            known = self.notes.inventory()
+            if known is None:
+                raise
+            found = known
+        boot = str(uuids.UUID(int=self._rng.getrandbits(128), version=4))
+        welcome = self._link.hello(Hello(host=host, boot=boot, inventory=found))
+        self.notes.enrol(welcome, found)
+        self._tools.deployment = welcome.deployment
+        self.outbox.renew()
+        self._since, self._complete, self.boot = 0, False, boot
+        for uuid in {*self.notes.wishes(), *self.notes.lives()}:
+            self.agenda.add(uuid)
+
+    def pull(self, wait_s: float = 0.0) -> Page:
+        """Fetch what changed, waiting up to wait_s, and put it on the agenda."""
+        try:
+            page = self._link.wishes(self.options.host, self.boot, self._since, wait_s)
+        except errors.Changed:
+            self._cut_off()
+            raise
+        with self.notes.together():
+            for wish in page.wishes:
+                self.notes.keep(wish)
+            if page.full:
+                named = {wish.uuid for wish in page.wishes}
+                for uuid in self.notes.wishes().keys() - named:
+                    self.notes.disown(uuid)
+        for uuid in page.gone:
+            self._released(uuid)
+        for wish in page.wishes:
+            self.agenda.add(wish.uuid)
+        self._since = page.revision
+        self._complete = self._complete or page.full
+        return page
+
+    def _released(self, uuid: str) -> None:
+        """The row is deleted: forget the container, after removing what should be gone."""
+        if self.notes.wish(uuid) is None and self.notes.life(uuid) is None:
+            return
+        self.notes.disown(uuid)
+        self._doom(uuid)
+
+    def _doom(self, uuid: str, *generations: int) -> None:
+        self._converge.doomed.setdefault(uuid, set()).update(generations)
+        self.agenda.add(uuid)
+
+    def post(self) -> int:
+        """Send one batch of facts; returns how many were written down."""
+        boot, batch = self.boot, self.outbox.batch()
+        if not batch or not boot:
+            return 0
+        ack = self._link.post(Facts(host=self.options.host, boot=boot, facts=batch))
+        if ack.stale:
+            if boot == self.boot:
+                self._cut_off()
+            return 0
+        known = self.outbox.settle(batch, ack)
+        for fact in known:
+            if fact.results:
+                self.notes.settle(fact.uuid, fact.results)
+        return len(known)
+
+    def _cut_off(self) -> None:
+        LOG.warning("another agent of host %s has enrolled after this one", self.options.host)
+        self.boot = ""
+
+    # --- with the engine -----------------------------------------------------------------------
+
+    def step(self, uuid: str) -> str:
+        """One pass over one container; returns what it found or did."""
+        if not self.boot:
+            return "not enrolled"
+        sentence = self._converge.converge(uuid)
+        LOG.info("container %s: %s", uuid, sentence)
+        return sentence
+
+    def hear(self, uuid: str) -> None:
+        """The engine tells that something happened to a container: look at it.
+
+        Not while a back-off runs: our own tries cause events too.
+        """
+        if not self._converge.waits(uuid):
+            self.agenda.add(uuid)
+
+    def look(self, *, every: bool = False) -> list[str]:
+        """Compare everything the engine has with the wishes; returns what was tidied.
+
+        every: put all containers on the agenda, because events may have been missed.
+        """
+        if not self.boot:
+            return []
+        listing = self._engine.listing(self._tools.deployment)
+        lives, wishes = self.notes.lives(), self.notes.wishes()
+        own: dict[str, Seen] = {}
+        strange: dict[str, set[int]] = {uuid: set() for uuid in lives if uuid not in wishes}
+        for seen in listing:
+            wish = wishes.get(seen.uuid)
+            if wish is None:
+                strange.setdefault(seen.uuid, set()).add(seen.generation)
+            elif seen.generation == wish.created_generation:
+                own[seen.uuid] = seen
+            elif seen.generation < wish.created_generation:
+                self._converge.extra.setdefault(seen.uuid, set()).add(seen.generation)
+                self.agenda.add(seen.uuid)
+        for uuid in wishes:
+            if every or self._differs(uuid, own.get(uuid), lives.get(uuid)):
+                self.agenda.add(uuid)
+        if not self._complete:
+            return []
+        self._judge(strange)
+        networks = {net.uuid for wish in wishes.values() for net in wish.networks}
+        return self._wiring.tidy({*wishes, *lives, *strange}, networks)
+
+    def _differs(self, uuid: str, seen: Seen | None, life: Life | None) -> bool:
+        told = self.outbox.told(uuid)
+        if told is None or not told.known or life is None:
+            return True
+        if told.gone or (told.seen is None and seen is None):
+            return False
+        if told.seen is None or seen is None:
+            return True
+        return (told.seen.handle, told.seen.state) != (seen.handle, seen.state)
+
+    def _judge(self, strange: dict[str, set[int]]) -> None:
+        """Remove what no wish names only if it is gone for certain (decision 16)."""
+        if not strange:
+            return
+        fate = self._link.fate(self.options.host, sorted(strange))
+        for uuid in fate.gone:
+            if self.notes.wish(uuid) is None:
+                self._doom(uuid, *strange[uuid])
+        for uuid in fate.unknown:
+            if not strange[uuid] and self.notes.wish(uuid) is None:
+                self._doom(uuid)  # nothing of it is in the engine: only our notes go
+
+    # --- the rest ------------------------------------------------------------------------------
+
+    def answer(self, question: Question) -> Answer:
+        """Answer for a container of this host; never raises."""
+        wish = self.notes.wish(question.uuid)
+        name = engine_name(wish.uuid, wish.created_generation) if wish else None
+        return answer(self._engine, name, question)
+
+    def rest(self) -> list[str]:
+        """On an orderly `down` with an engine of our own: stop the containers, the newest
+        first; the next start brings back those that ran. Returns their ids.
+        """
+        lives = self.notes.lives()
+        wishes: dict[str, Wish] = self.notes.wishes()
+        found: list[tuple[float, str, Seen]] = []
+        for uuid, wish in wishes.items():
+            life = lives.get(uuid)
+            if life is None or life.running is None:
+                continue
+            seen = self._engine.look(engine_name(uuid, wish.created_generation))
+            if seen is not None and seen.state in passes.LIVE:
+                found.append((seen.started_at or 0.0, uuid, seen))
+        for _, uuid, seen in sorted(found, reverse=True, key=lambda each: each[:2]):
+            lives[uuid].rested = True
+            self.notes.save(uuid, lives[uuid])
+            passes.halt(self._engine, seen, passes.STOP_S)
+        return [uuid for _, uuid, _ in found]

@@ -1,0 +1,261 @@
+"""One pass over one container: what a step may look at, remember, do and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from dolium import errors
+from dolium.agent.agenda import Agenda
+from dolium.agent.notes import Begun, Launch, Life, Notes
+from dolium.agent.outbox import Outbox
+from dolium.drivers.engine.base import Engine, Labels, Plug
+from dolium.model.clock import Clock
+from dolium.model.container import Seen, State, Task, Wanted, engine_name
+from dolium.model.wish import Command, Fact, Result, Wish
+from dolium.undo import Undo
+
+LIVE = frozenset({State.RUNNING, State.PAUSED})
+STOP_S = 10
+"""How long a container may take to stop when nobody said."""
+
+UNKNOWN = (errors.Unanswered, errors.Full)
+"""Errors that heal: the step stays open and is tried again."""
+
+
+class Wiring(Protocol):
+    """What a pass needs of the host's side of networks (agent/wiring.py)."""
+
+    def plug(self, wish: Wish) -> tuple[Plug, ...]:
+        """Before the engine creates the container."""
+        ...
+
+    def arm(self, uuid: str) -> None:
+        """Right before each start."""
+        ...
+
+    def unplug(self, uuid: str) -> None:
+        """After the engine's container was removed."""
+        ...
+
+
+@dataclass
+class Tools:
+    """What all passes of one agent share."""
+
+    engine: Engine
+    wiring: Wiring
+    notes: Notes
+    outbox: Outbox
+    agenda: Agenda
+    clock: Clock
+    gate: AbstractContextManager[object]
+    """Held while an engine creates or starts: more at once only makes all of them slower."""
+    machine: str
+    """Id of this run of the machine's kernel."""
+    stopping: Callable[[], bool]
+    deployment: str = ""
+
+    def incarnation(self) -> str:
+        """Which run of the engine answers now."""
+        return f"{self.machine}/{self.engine.incarnation()}"
+
+
+def halt(engine: Engine, seen: Seen, timeout_s: int) -> None:
+    """Stop a container if it lives."""
+    if seen.state is State.PAUSED:
+        engine.unpause(seen.handle)
+    if seen.state in LIVE:
+        engine.stop(seen.handle, timeout_s)
+
+
+class Pass:
+    """A wish, what was done for it, what the engine showed last, and the ways to go on."""
+
+    def __init__(self, tools: Tools, wish: Wish, life: Life) -> None:
+        self.tools = tools
+        self.wish = wish
+        self.life = life
+        self.seen: Seen | None = None
+        self.known = False
+
+    # --- looking and remembering -------------------------------------------------------------
+
+    def look(self) -> Seen | None:
+        """Ask the engine for the container of the wish's own generation."""
+        self.known = False
+        name = engine_name(self.wish.uuid, self.wish.created_generation)
+        self.seen = self.tools.engine.look(name)
+        self.known = True
+        if self.seen is not None and not self.life.exists:
+            self._mark(self.wish.created_generation)
+            self.life.exists = True
+            self.save()
+        return self.seen
+
+    def save(self) -> None:
+        """Write down what was done or is about to be."""
+        self.tools.notes.save(self.wish.uuid, self.life)
+
+    def report(
+        self,
+        *,
+        task: Task | None = None,
+        reason: str | None = None,
+        restarting: bool = False,
+        gone: bool = False,
+    ) -> None:
+        """Queue what is known now for the control side."""
+        fact = Fact(
+            uuid=self.wish.uuid,
+            sequence=0,
+            generation=self.wish.generation,
+            seen=self.seen,
+            known=self.known or gone,
+            task=task,
+            reason=reason,
+            restarting=restarting,
+            results=self.tools.notes.results(self.wish.uuid),
+            gone=gone,
+        )
+        self.tools.outbox.put(fact, urgent=task is None)
+
+    def begin(self, command: Command) -> Begun:
+        """The note about a command under way, kept from an earlier try if there was one."""
+        if self.life.begun is None or self.life.begun.id != command.id:
+            self.life.begun = Begun(id=command.id, at=self.tools.clock.now())
+        return self.life.begun
+
+    def act(self) -> None:
+        """Write down that something is about to be sent that must not be repeated blindly."""
+        assert self.life.begun is not None
+        seen = self.seen
+        self.life.begun = msgspec.structs.replace(
+            self.life.begun,
+            acted=True,
+            handle=seen.handle if seen else None,
+            before=seen.started_at if seen else None,
+        )
+        self.save()
+
+    def end(self, command: Command, ok: bool, message: str | None) -> None:
+        """Write down how a command ended; it is never carried out again."""
+        begun = self.begin(command)
+        self.life.begun = None
+        self.life.done = command.generation
+        result = Result(
+            id=command.id,
+            ok=ok,
+            message=message,
+            started_at=begun.at,
+            finished_at=self.tools.clock.now(),
+        )
+        self.tools.notes.finish(self.wish.uuid, self.life, result)
+
+    # --- doing -------------------------------------------------------------------------------
+
+    def make(self) -> str | None:
+        """Image, ports, container; one that exists is adopted. Returns a remark about the image.
+
+        Afterwards `seen` tells handle and start time.
+        """
+        wish, tools = self.wish, self.tools
+        if wish.created_generation in self.life.made and self.look():
+            return None
+        self.report(task=Task.PULLING)
+        policy = wish.spec.image_pull_policy or "always"
+        remark = tools.engine.pull(wish.spec.image, policy, self._unwanted)
+        for older in self.life.made:
+            if older != wish.created_generation:
+                self.drop(older)
+        self._mark(wish.created_generation)
+        self.save()
+        labels = Labels(
+            deployment=tools.deployment, uuid=wish.uuid, generation=wish.created_generation
+        )
+        name = engine_name(wish.uuid, wish.created_generation)
+        with tools.gate:
+            plugs = tools.wiring.plug(wish)
+            handle = tools.engine.create(name, wish.spec, plugs, labels)
+        self.life.exists = True
+        self.seen = Seen(
+            uuid=wish.uuid,
+            generation=wish.created_generation,
+            handle=handle,
+            state=State.CREATED,
+        )
+        return remark
+
+    def tentative(self) -> Undo:
+        """For `with`: a definite failure inside takes the container and its ports away again."""
+        undo = Undo()
+        undo(self.tools.wiring.unplug, self.wish.uuid)
+        undo(self.drop, self.wish.created_generation)
+        return undo
+
+    def launch(self, epoch: int) -> None:
+        """Start the process of the container last seen, noting before what proves it."""
+        seen, life = self.seen, self.life
+        assert seen is not None
+        life.launch = Launch(epoch=epoch, handle=seen.handle, before=seen.started_at)
+        life.running = self.tools.incarnation()
+        life.next_at = None
+        life.quiet = False
+        self.save()
+        self.report(task=Task.STARTING)
+        try:
+            with self.tools.gate:
+                self.tools.wiring.arm(self.wish.uuid)
+                self.tools.engine.start(seen.handle)
+        except UNKNOWN:
+            raise
+        except errors.DriverError:
+            life.running = None
+            self._started(epoch)
+            raise
+        self._started(epoch)
+
+    def launched(self) -> bool:
+        """Whether a start noted before has visibly happened; settles the note if so."""
+        launch, seen = self.life.launch, self.seen
+        if launch is None or seen is None or seen.handle != launch.handle:
+            return False
+        if seen.started_at is None or seen.started_at == launch.before:
+            return False
+        self._started(launch.epoch)
+        return True
+
+    def halt(self, timeout_s: int) -> None:
+        """Stop the container last seen, if it lives."""
+        if self.seen is not None:
+            halt(self.tools.engine, self.seen, timeout_s)
+
+    def drop(self, generation: int, timeout_s: int = STOP_S) -> None:
+        """Remove one generation's container, after it stopped."""
+        seen = self.tools.engine.look(engine_name(self.wish.uuid, generation))
+        if seen is not None:
+            halt(self.tools.engine, seen, timeout_s)
+            self.tools.engine.remove(seen.handle)
+        self.life.made = tuple(made for made in self.life.made if made != generation)
+        if generation == self.wish.created_generation:
+            self.life.exists = False
+            self.life.launch = None
+        self.save()
+
+    def _started(self, epoch: int) -> None:
+        self.life.started = max(self.life.started, epoch)
+        self.life.launch = None
+        self.life.rested = False
+        self.save()
+
+    def _mark(self, generation: int) -> None:
+        if generation not in self.life.made:
+            self.life.made = (*self.life.made, generation)
+
+    def _unwanted(self) -> bool:
+        wish = self.tools.notes.wish(self.wish.uuid)
+        return self.tools.stopping() or wish is None or wish.wanted is Wanted.DELETED

@@ -1,0 +1,71 @@
+"""What users ask about a running container, answered by its engine: one function per question."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from dolium import errors
+from dolium.drivers.engine.base import Engine
+from dolium.model.wish import Answer, Question
+
+LOG = logging.getLogger(__name__)
+
+
+def answer(engine: Engine, name: str | None, question: Question) -> Answer:
+    """The reply about the engine's container of that name; errors are answers too."""
+    try:
+        seen = engine.look(name) if name else None
+        if seen is None:
+            raise errors.Absent(what=f"Container {question.uuid}")
+        ask = QUESTIONS.get(question.what)
+        if ask is None:
+            raise errors.NotOffered(driver=engine.name, what=question.what)
+        return Answer(value=ask(engine, seen.handle, question.params))
+    except errors.Error as error:
+        return Answer(code=error.code, facts=error.facts)
+    except Exception:
+        LOG.exception("question %s about container %s: a bug", question.what, question.uuid)
+        return Answer(code=errors.Error.code)
+
+
+def logs(engine: Engine, handle: str, params: dict[str, Any]) -> str:
+    """{stdout, stderr, timestamps, tail, since}: the output so far."""
+    since = params.get("since")
+    output = engine.logs(
+        handle,
+        stdout=params.get("stdout", True),
+        stderr=params.get("stderr", True),
+        timestamps=params.get("timestamps", False),
+        tail=str(params.get("tail") or "all"),
+        since=None if since is None else int(since),
+    )
+    return output.decode(errors="replace")
+
+
+def execute(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, Any]:
+    """{argv, timeout}: both outputs together, and the exit code."""
+    done = engine.execute(handle, params["argv"], params["timeout"])
+    return {"output": done.output.decode(errors="replace"), "exit_code": done.exit_code}
+
+
+def top(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, Any]:
+    """{ps_args}: titles and processes."""
+    return dict(engine.top(handle, params.get("ps_args")))
+
+
+def stats(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, Any]:
+    """{}: a Usage as it is."""
+    return msgspec.structs.asdict(engine.stats(handle))
+
+
+QUESTIONS: dict[str, Callable[[Engine, str, dict[str, Any]], Any]] = {
+    "logs": logs,
+    "execute": execute,
+    "top": top,
+    "stats": stats,
+}
+"""One row per question."""
