@@ -1,0 +1,411 @@
+"""Docker Engine, through its socket. The agent's usual engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import Struct
+
+from dolium import errors
+from dolium.drivers.engine import base
+from dolium.drivers.engine import docker_answers as answers
+from dolium.drivers.engine import docker_bodies as bodies
+from dolium.drivers.engine.docker_errors import WHAT, no_program
+from dolium.drivers.engine.docker_images import SILENT_S, Images
+from dolium.drivers.engine.docker_socket import Client, Demux, Stream
+from dolium.model.container import Seen, Spec, State
+from dolium.model.network import Network
+from dolium.undo import Undo
+
+START_S = 180.0
+"""Longest start: network plugins and busy disks take their time."""
+STOP_S = 60.0
+"""What a stop may take beyond the time it gives the process."""
+OUTPUT = 8 << 20
+"""Bytes kept of what a command inside writes; the rest is read and dropped."""
+_MIB = 1 << 20
+
+
+class DockerOptions(Struct, frozen=True, kw_only=True):
+    """How to reach the engine, and what every container gets."""
+
+    socket: str = "/var/run/docker.sock"
+    tenant_runtime: str = ""
+    """OCI runtime of containers that name none; empty: the engine's own choice."""
+    pids_limit: int = 512
+    """Most processes of one container."""
+    silent_s: float = SILENT_S
+    """Seconds until a registry that does not answer counts as silent."""
+
+
+class Docker(base.Engine):
+    """Docker Engine 20.10 and newer (API 1.41)."""
+
+    name: ClassVar[str] = "docker"
+    can: ClassVar[frozenset[str]] = frozenset(
+        {"plugin-networks", "pause", "update", "stats", "top", "events"}
+    )
+    Options = DockerOptions
+    what: ClassVar[str] = WHAT
+
+    def __init__(self, options: DockerOptions | None = None) -> None:
+        self.options = options or DockerOptions()
+        self._client = Client(self.options.socket, what=self.what)
+        self._images = Images(self._client, silent_s=self.options.silent_s)
+        self._wiring = threading.Lock()
+        self._disk_quota: bool | None = None
+        self._closed = False
+
+    def facts(self) -> base.Facts:
+        """See base."""
+        info = self._client.ask("GET", "/info", answers.Info)
+        self._disk_quota = _disk_quota(info)
+        return base.Facts(
+            name=self.name,
+            version=info.server_version,
+            cpus=info.n_c_p_u,
+            memory_mib=info.mem_total // _MIB,
+            disk_gib=_disk_gib(info.docker_root_dir),
+            architecture=info.architecture,
+            os=info.operating_system,
+            kernel_version=info.kernel_version,
+            runtimes=tuple(sorted(info.runtimes or ())),
+            disk_quota=self._disk_quota,
+        )
+
+    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+        """See base."""
+        return self._images.pull(image, policy, stop)
+
+    # --- networks ----------------------------------------------------------------------------
+
+    def wire(self, network: Network, plugin: str, deployment: str) -> None:
+        """See base. A network that another plugin of ours made earlier is made anew."""
+        with self._wiring:
+            found = self._network(network.uuid)
+            if found is not None and found.driver == plugin:
+                return
+            if found is not None:
+                self.unwire(network.uuid)
+            body = bodies.network(network, plugin, deployment)
+            self._client.raw("POST", "/networks/create", body=body, timeout_s=START_S)
+
+    def unwire(self, network_uuid: str) -> None:
+        """See base."""
+        name = bodies.network_name(network_uuid)
+        try:
+            self._client.raw("DELETE", f"/networks/{name}", timeout_s=START_S)
+        except errors.Absent:
+            pass
+
+    def wired(self, deployment: str) -> list[str]:
+        """See base."""
+        filters = _filters(label=[f"{bodies.DEPLOYMENT}={deployment}"])
+        found = self._client.ask(
+            "GET", "/networks", list[answers.InspectedNetwork], query={"filters": filters}
+        )
+        return [entry.labels[bodies.NETWORK] for entry in found if entry.labels]
+
+    def _network(self, uuid: str) -> answers.InspectedNetwork | None:
+        try:
+            return self._client.ask(
+                "GET", f"/networks/{bodies.network_name(uuid)}", answers.InspectedNetwork
+            )
+        except errors.Absent:
+            return None
+
+    # --- the life of a container -------------------------------------------------------------
+
+    def create(
+        self, name: str, spec: Spec, plugs: tuple[base.Plug, ...], labels: base.Labels
+    ) -> str:
+        """See base."""
+        with Undo() as undo:
+            try:
+                handle = self._create(name, self._body(spec, plugs, labels))
+                undo(self.remove, handle)
+                connected: set[str] = set()
+            except _Exists:
+                handle, connected = self._adopt(name, labels)
+            for plug in plugs[1:]:
+                network = bodies.network_name(plug.network.uuid)
+                if network not in connected:
+                    body = {"Container": handle, "EndpointConfig": bodies.endpoint(plug)}
+                    self._client.raw("POST", f"/networks/{network}/connect", body=body)
+        return handle
+
+    def _body(
+        self, spec: Spec, plugs: tuple[base.Plug, ...], labels: base.Labels
+    ) -> dict[str, Any]:
+        if spec.disk and self._disk_quota is None:
+            self.facts()
+        return bodies.container(
+            spec,
+            plugs,
+            labels,
+            pids_limit=self.options.pids_limit,
+            runtime=spec.runtime or self.options.tenant_runtime,
+            disk_quota=bool(self._disk_quota),
+        )
+
+    def _create(self, name: str, body: dict[str, Any]) -> str:
+        try:
+            made = self._client.ask(
+                "POST", "/containers/create", answers.Id, query={"name": name}, body=body
+            )
+        except errors.Absent as error:
+            raise errors.ImageMissing(image=body["Image"], why="it is not on this host") from error
+        except errors.Refused as error:
+            if "already in use" in str(error):
+                raise _Exists from error
+            raise
+        return made.id
+
+    def _adopt(self, name: str, labels: base.Labels) -> tuple[str, set[str]]:
+        """The container an earlier try made, and the networks it is connected to."""
+        found = self._inspect(name)
+        if found is None:
+            raise errors.Unanswered(what=self.what, why=f"container {name} is coming or going")
+        if answers.mark(found.config.labels) != labels:
+            raise errors.Refused(why=f"The engine has another container named {name}")
+        return found.id, set(found.network_settings.networks or ())
+
+    def start(self, handle: str) -> None:
+        """See base."""
+        self._client.raw("POST", f"/containers/{handle}/start", timeout_s=START_S)
+
+    def stop(self, handle: str, timeout_s: int) -> None:
+        """See base."""
+        self._client.raw(
+            "POST",
+            f"/containers/{handle}/stop",
+            query={"t": timeout_s},
+            timeout_s=timeout_s + STOP_S,
+        )
+
+    def kill(self, handle: str, signal: str) -> None:
+        """See base."""
+        self._client.raw("POST", f"/containers/{handle}/kill", query={"signal": signal})
+
+    def pause(self, handle: str) -> None:
+        """See base."""
+        self._settle(handle, "pause", State.PAUSED)
+
+    def unpause(self, handle: str) -> None:
+        """See base."""
+        self._settle(handle, "unpause", State.RUNNING)
+
+    def _settle(self, handle: str, verb: str, state: State) -> None:
+        """Do it; a refusal is fine when it is so already."""
+        try:
+            self._client.raw("POST", f"/containers/{handle}/{verb}")
+        except errors.Refused:
+            found = self._inspect(handle)
+            if found is None or answers.STATES.get(found.state.status) is not state:
+                raise
+
+    def update(self, handle: str, spec: Spec) -> None:
+        """See base."""
+        self._client.raw("POST", f"/containers/{handle}/update", body=bodies.resources(spec))
+
+    def remove(self, handle: str) -> None:
+        """See base."""
+        try:
+            self._client.raw("DELETE", f"/containers/{handle}", query={"v": "1"}, timeout_s=STOP_S)
+        except errors.Absent:
+            pass
+        except errors.Refused as error:
+            # Somebody still holds a file of it open; that passes.
+            if "busy" in str(error) or "failed to remove" in str(error):
+                raise errors.Unanswered(what=self.what, why=str(error)) from error
+            raise
+
+    # --- looking -----------------------------------------------------------------------------
+
+    def look(self, name: str) -> Seen | None:
+        """See base."""
+        found = self._inspect(name)
+        return None if found is None else answers.seen(found)
+
+    def listing(self, deployment: str) -> list[Seen]:
+        """See base."""
+        query = {
+            "all": "1",
+            "filters": _filters(label=[f"{bodies.DEPLOYMENT}={deployment}"]),
+        }
+        rows = self._client.ask("GET", "/containers/json", list[answers.Listed], query=query)
+        return [seen for row in rows if (seen := answers.listed(row)) is not None]
+
+    def _inspect(self, name: str) -> answers.Inspected | None:
+        try:
+            return self._client.ask("GET", f"/containers/{name}/json", answers.Inspected)
+        except errors.Absent:
+            return None
+
+    def logs(
+        self,
+        handle: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        timestamps: bool = False,
+        tail: str = "all",
+        since: int | None = None,
+    ) -> bytes:
+        """See base."""
+        found = self._inspect(handle)
+        if found is None:
+            raise errors.Absent(what=f"Container {handle[:12]}")
+        query = {
+            "stdout": int(stdout),
+            "stderr": int(stderr),
+            "timestamps": int(timestamps),
+            "tail": tail,
+            "since": since or 0,
+        }
+        output = self._client.raw("GET", f"/containers/{handle}/logs", query=query)
+        if found.config.tty:
+            return output
+        return b"".join(text for _, text in Demux().feed(output))
+
+    def top(self, handle: str, ps_args: str | None = None) -> dict[str, list[object]]:
+        """See base."""
+        found = self._client.ask(
+            "GET",
+            f"/containers/{handle}/top",
+            answers.Processes,
+            query={"ps_args": ps_args} if ps_args else None,
+        )
+        return {"Titles": found.titles, "Processes": found.processes or []}
+
+    def stats(self, handle: str) -> base.Usage:
+        """See base."""
+        query = {"stream": "false", "one-shot": "true"}
+        return answers.usage(
+            self._client.ask("GET", f"/containers/{handle}/stats", answers.Stats, query=query)
+        )
+
+    def events(self, deployment: str) -> Iterator[base.Happened]:
+        """See base."""
+        filters = _filters(type=["container"], label=[f"{bodies.DEPLOYMENT}={deployment}"])
+        stream = self._client.stream("GET", "/events", query={"filters": filters})
+        return self._told(stream)
+
+    def _told(self, stream: Stream) -> Iterator[base.Happened]:
+        with stream:
+            for line in stream.lines():
+                event = answers.happened(msgspec.json.decode(line, type=answers.Told))
+                if event is not None:
+                    yield event
+        if not self._closed:
+            raise errors.Unanswered(what=self.what, why="the event stream ended")
+
+    # --- commands inside ---------------------------------------------------------------------
+
+    def execute(self, handle: str, argv: list[str], timeout_s: float) -> base.Executed:
+        """See base. What runs out of time is killed."""
+        deadline = time.monotonic() + timeout_s
+        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": argv}
+        made = self._client.ask("POST", f"/containers/{handle}/exec", answers.Id, body=body).id
+        try:
+            output = self._listen(made, deadline)
+            return base.Executed(output=output, exit_code=self._ended(made, deadline))
+        except errors.TimedOut:
+            self._end(made, handle)
+            raise
+        except errors.Refused as error:
+            # Newer engines refuse what older ones report as output and exit code.
+            if no_program(str(error)) is None and "can't be run" not in str(error):
+                raise
+            return base.Executed(output=f"{error}\n".encode(), exit_code=126)
+
+    def _listen(self, made: str, deadline: float) -> bytes:
+        """Both streams of the command, as they came."""
+        demux, kept = Demux(), bytearray()
+        body = {"Detach": False, "Tty": False}
+        with self._client.stream("POST", f"/exec/{made}/start", body=body) as stream:
+            while True:
+                if not stream.ready(max(deadline - time.monotonic(), 0)):
+                    raise errors.TimedOut(what="executing command")
+                data = stream.read()
+                if not data:
+                    return bytes(kept)
+                for _, text in demux.feed(data):
+                    kept += text[: OUTPUT - len(kept)]
+
+    def _ended(self, made: str, deadline: float) -> int:
+        """Its exit code, which the engine may learn a moment after the output ended."""
+        while True:
+            found = self._client.ask("GET", f"/exec/{made}/json", answers.InspectedExec)
+            if not found.running and found.exit_code is not None:
+                return found.exit_code
+            if time.monotonic() > deadline:
+                raise errors.TimedOut(what="executing command")
+            time.sleep(0.02)
+
+    def _end(self, made: str, handle: str) -> None:
+        """Kill a command's process; the engine has no call for it. Only what is surely it."""
+        try:
+            found = self._client.ask("GET", f"/exec/{made}/json", answers.InspectedExec)
+            descriptor = os.pidfd_open(found.pid)
+        except (errors.DriverError, OSError):
+            return
+        try:
+            # The pid may be of another machine's or namespace's counting, or used again.
+            if handle in Path(f"/proc/{found.pid}/cgroup").read_text():
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        except OSError:
+            pass  # it ended meanwhile
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """See base."""
+        self._closed = True
+        self._client.close()
+
+
+class _Exists(Exception):
+    """The engine has a container of that name."""
+
+
+def _filters(**filters: list[str]) -> str:
+    return msgspec.json.encode(filters).decode()
+
+
+def _disk_gib(folder: str) -> int:
+    try:
+        return shutil.disk_usage(folder).total >> 30
+    except OSError:
+        return 0  # the engine's files are not ours to see
+
+
+def _disk_quota(info: answers.Info) -> bool:
+    """Whether the engine's storage can limit one container's disk."""
+    if info.driver in ("btrfs", "zfs", "devicemapper"):
+        return True
+    backing = dict(info.driver_status or ()).get("Backing Filesystem")
+    if info.driver != "overlay2" or backing != "xfs":
+        return False
+    return _project_quota(info.docker_root_dir)
+
+
+def _project_quota(folder: str) -> bool:
+    """Whether the file system that holds the folder is mounted with project quota."""
+    try:
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return False
+    mounts = {line.split()[1]: line.split()[3].split(",") for line in lines}
+    holder = Path(folder)
+    while str(holder) not in mounts and holder != holder.parent:
+        holder = holder.parent
+    return not {"prjquota", "pquota"}.isdisjoint(mounts.get(str(holder), ()))

@@ -1,0 +1,259 @@
+"""Getting images: which registry a name means, and what to do when that registry is silent.
+
+A Docker Engine waits 13-20 s for the DNS of a name nobody knows (measured), so silence is
+judged here, by the time until the first byte of its answer, and remembered for all pulls of
+that registry.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from dolium import errors
+from dolium.drivers.engine.docker_errors import clean, fail
+from dolium.drivers.engine.docker_socket import Client, Stream
+
+SILENT_S = 3.0
+"""Until the first byte of an answer; then a present image serves (decision 5)."""
+REMEMBER_S = 60.0
+"""How long present images serve without asking a silent registry again."""
+REMEMBER_ABSENT_S = 10.0
+"""The same for images that are not present: who waits for one wants to know sooner."""
+ANSWER_S = 30.0
+"""Longest wait for a registry when the image is not present."""
+STALL_S = 180.0
+"""Longest silence of a pull that has begun."""
+ASK_S = 0.2
+"""How often `stop` is asked."""
+
+_NAME = re.compile(
+    r"(?:(?P<registry>(?:[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d+)?)/)??"
+    r"(?P<path>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?"
+    r"(?:@(?P<digest>[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,}))?"
+)
+_SILENT = re.compile(
+    r"dial (?:tcp|udp)|lookup .*:|no such host|i/o timeout|unreachable|no route to host"
+    r"|connection refused|connection reset|handshake timeout|Client\.Timeout|deadline exceeded"
+    r"|\bEOF\b|HTTP status:? 5\d\d|toomanyrequests|server misbehaving|temporary failure",
+    re.IGNORECASE,
+)
+_MISSING = re.compile(
+    r"pull access denied|not found|manifest unknown|name unknown|does not exist"
+    r"|no matching manifest|no such image|name invalid",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"unauthorized|authentication required|denied|forbidden", re.IGNORECASE)
+
+
+class Reference(Struct, frozen=True):
+    """An image's name, taken apart."""
+
+    registry: str
+    full: str
+    """As the engine is asked for it: never without tag or digest, which would mean all tags."""
+
+
+def parse(image: str) -> Reference:
+    """What a user's name means; raises Refused when it is no name of an image."""
+    found = _NAME.fullmatch(image)
+    if found is None:
+        raise errors.Refused(why=f"'{image}' is not the name of an image")
+    first = image.split("/", 1)[0] if "/" in image else ""
+    registry = first if "." in first or ":" in first or first == "localhost" else "docker.io"
+    full = image if found["tag"] or found["digest"] else f"{image}:latest"
+    return Reference(registry, full)
+
+
+class Progress(Struct):
+    """One line of a pull."""
+
+    error: str | None = None
+
+
+class _Flight:
+    """One pull under way, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.ended = False
+        self.sentence: str | None = None
+        self.error: errors.DriverError | None = None
+
+
+class _GivenUp(errors.Unanswered):
+    """The one who pulled was told to stop; who else waits for the image pulls it then."""
+
+    code = errors.Unanswered.code
+
+
+class _Silent(Exception):
+    """The registry can't be reached."""
+
+
+class Silence(Struct):
+    """When which registry was last found silent."""
+
+    since: dict[str, float] = field(default_factory=dict)
+
+    def heard(self, registry: str) -> None:
+        """It answered."""
+        self.since.pop(registry, None)
+
+    def lasts(self, registry: str, seconds: float) -> bool:
+        """True when it was found silent less than `seconds` ago."""
+        return time.monotonic() - self.since.get(registry, -seconds) < seconds
+
+    def noticed(self, registry: str) -> None:
+        """It did not answer."""
+        self.since[registry] = time.monotonic()
+
+
+class Images:
+    """The images of one engine."""
+
+    def __init__(self, client: Client, *, silent_s: float = SILENT_S) -> None:
+        self._client = client
+        self._silent_s = silent_s
+        self._silence = Silence()
+        self._flights: dict[str, _Flight] = {}
+        self._lock = threading.Lock()
+
+    def pull(self, image: str, policy: str, stop: Callable[[], bool]) -> str | None:
+        """See `base.Engine.pull`."""
+        reference = parse(image)
+        present = self.present(reference)
+        if policy == "never" and not present:
+            raise errors.ImageMissing(image=image, why="it is not on this host")
+        if present and policy in ("never", "ifnotpresent"):
+            return None
+        return self._once(image, reference, present, stop)
+
+    def present(self, reference: Reference) -> bool:
+        """Whether the host has the image."""
+        try:
+            self._client.raw("GET", f"/images/{reference.full}/json")
+        except errors.Absent:
+            return False
+        return True
+
+    def _once(
+        self, image: str, reference: Reference, present: bool, stop: Callable[[], bool]
+    ) -> str | None:
+        """Pull, or wait for who pulls the same already."""
+        while True:
+            with self._lock:
+                flight = self._flights.get(reference.full)
+                if mine := flight is None:
+                    flight = self._flights[reference.full] = _Flight()
+            if mine:
+                return self._lead(flight, image, reference, present, stop)
+            while not flight.done.wait(ASK_S):
+                if stop():
+                    raise _given_up()
+            if flight.error is not None:
+                raise flight.error
+            if flight.ended:
+                return flight.sentence
+
+    def _lead(
+        self,
+        flight: _Flight,
+        image: str,
+        reference: Reference,
+        present: bool,
+        stop: Callable[[], bool],
+    ) -> str | None:
+        try:
+            flight.sentence = self._fetch(image, reference, present, stop)
+            flight.ended = True
+        except _GivenUp:
+            raise
+        except errors.DriverError as error:
+            flight.error = error
+            raise
+        finally:
+            with self._lock:
+                del self._flights[reference.full]
+            flight.done.set()
+        return flight.sentence
+
+    def _fetch(
+        self, image: str, reference: Reference, present: bool, stop: Callable[[], bool]
+    ) -> str | None:
+        registry = reference.registry
+        try:
+            if self._silence.lasts(registry, REMEMBER_S if present else REMEMBER_ABSENT_S):
+                raise _Silent
+            query = {"fromImage": reference.full}
+            with self._client.stream(
+                "POST", "/images/create", query=query, timeout_s=STALL_S
+            ) as stream:
+                self._await(stream, registry, present, stop)
+                self._follow(stream, image, registry, stop)
+        except _Silent:
+            if present:
+                return f"Registry {registry} does not answer: the image {image} on the host is used"
+            raise errors.Unanswered(what=f"Registry {registry}", why="no connection") from None
+        return None
+
+    def _await(
+        self, stream: Stream, registry: str, present: bool, stop: Callable[[], bool]
+    ) -> None:
+        """Until the head of the answer comes, which the engine sends with the first news."""
+        began = time.monotonic()
+        while not stream.ready(ASK_S):
+            if stop():
+                raise _given_up()
+            waited = time.monotonic() - began
+            if waited >= self._silent_s:
+                self._silence.noticed(registry)
+            if present and self._silence.lasts(registry, REMEMBER_S):
+                raise _Silent
+            if waited >= ANSWER_S:
+                raise _Silent
+
+    def _follow(self, stream: Stream, image: str, registry: str, stop: Callable[[], bool]) -> None:
+        if refusal := stream.refusal():
+            self._judge(*refusal, image, registry)
+        quiet = 0.0
+        while True:
+            if not stream.ready(ASK_S):
+                quiet += ASK_S
+                if stop():
+                    raise _given_up()
+                if quiet >= STALL_S:
+                    raise errors.Unanswered(what=f"Registry {registry}", why="the pull stalled")
+                continue
+            quiet = 0.0
+            line = stream.line()
+            if not line:
+                self._silence.heard(registry)
+                return
+            if error := msgspec.json.decode(line, type=Progress).error:
+                self._judge(500, error, image, registry)
+
+    def _judge(self, status: int, message: str, image: str, registry: str) -> None:
+        """Raise what went wrong with a pull."""
+        text = clean(message)
+        if _SILENT.search(text):
+            self._silence.noticed(registry)
+            raise _Silent
+        self._silence.heard(registry)
+        if status == 404 or _MISSING.search(text):
+            raise errors.ImageMissing(image=image, why=text)
+        if _DENIED.search(text):
+            raise errors.Refused(why=f"Registry {registry} denies access to image {image}: {text}")
+        fail(status, message)
+
+
+def _given_up() -> _GivenUp:
+    facts: dict[str, Any] = {"what": "The pull", "why": "it was given up"}
+    return _GivenUp(**facts)
