@@ -121,7 +121,6 @@ class Policy:
             source,
             policy_file=str(self._file) if self._file else None,
             use_conf=True,
-            fallback_to_json_file=False,
         )
         enforcer.register_defaults(rules())
         enforcer.load_rules(force_reload=True)

@@ -32,7 +32,7 @@ import msgspec
 import yaml
 
 from dolium import conf
-from tests.stories.cloud import Cloud, Reply
+from tests.stories.cloud import ADDRESS, Cloud, Reply
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _STORY = {"story", "who", "version", "config", "steps"}
@@ -65,11 +65,12 @@ class Telling:
     def tell(self) -> None:
         """Play it; an AssertionError names the step."""
         for step in self._story["steps"]:
-            assert step.keys() <= _STEP, f"unknown words {step.keys() - _STEP} in {step}"
             for names in step.get("each", [{}]):
-                self._step(self._filled(step, self._names | names))
+                known = self._names | self._filled(names, self._names)
+                self._step(self._filled(step, known))
 
     def _step(self, step: dict[str, Any]) -> None:
+        assert step.keys() <= _STEP, f"unknown words {step.keys() - _STEP} in {step}"
         verb = next(verb for verb in VERBS if verb in step)
         path = step[verb]
         reply = self._call(verb, path, step)
@@ -91,13 +92,15 @@ class Telling:
             )
         if "later" in step:
             self._cloud.host.look()
-            shown = self._call("GET", path.partition("?")[0], {k: step[k] for k in step if k == "who"})
+            shown = self._call(
+                "GET", path.partition("?")[0], {k: step[k] for k in step if k == "who"}
+            )
             assert _same(step["later"], shown.json), f"{title}, later {shown.raw[:2000]!r}"
 
     def _call(self, verb: str, path: str, step: dict[str, Any]) -> Reply:
         reply = self._cloud.call(
             verb,
-            path,
+            path.removeprefix(f"http://{ADDRESS}"),
             who=step.get("who", self._story.get("who", "alice")),
             version=step.get("version", self._story.get("version", "1.40")),
             body=step.get("body"),
