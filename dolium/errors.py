@@ -67,6 +67,12 @@ class Unexpected(Error):
     text = "Additional properties are not allowed ({fields} was unexpected)"
 
 
+class Malformed(Error):
+    """A body that can't be read at all."""
+
+    status, code, text = 400, "dolium.malformed", "The body {why}"
+
+
 class InvalidValue(Error):
     """A value that is well formed and still impossible."""
 

@@ -31,7 +31,6 @@ _NOBODY = Context(user_id="", project_id="", request_id="")
 
 
 def make(
-    *,
     containers: Containers,
     questions: Questions,
     networks: Networks,

@@ -73,9 +73,9 @@ class Call:
         try:
             return _decode(raw)
         except msgspec.ValidationError:
-            raise errors.InvalidValue(why="The body must be a JSON object.") from None
+            raise errors.Malformed(why="must be a JSON object.") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise errors.InvalidValue(why=f"The body is not valid JSON: {error}") from None
+            raise errors.Malformed(why=f"is not valid JSON: {error}") from None
 
     def new(self) -> dict[str, Any]:
         """The body of a creation; raises WrongMedia unless it is declared as JSON."""

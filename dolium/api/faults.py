@@ -22,6 +22,7 @@ LOG = logging.getLogger(__name__)
 NAMES: dict[type[errors.Error], str] = {
     errors.Invalid: "schema-validation-error",
     errors.Missing: "schema-validation-error",
+    errors.Malformed: "schema-validation-error",
     errors.Unexpected: "schema-validation-error",
     errors.InvalidValue: "invalid-value",
     errors.InvalidParameter: "invalid-parameter-value",

@@ -132,6 +132,8 @@ class Containers:
         values |= _documents(spec)
 
         def work(tx: Tx) -> record.Container:
+            if spec.requested_host and not hosts.get(tx.connection, spec.requested_host):
+                raise errors.NotFound(kind="Requested host", id=spec.requested_host)
             projects.reserve(tx, context.project_id, rows.amounts(spec), self._limits)
             row = containers.insert(tx, values)
             actions.add(

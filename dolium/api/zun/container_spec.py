@@ -178,6 +178,17 @@ def _net(net: dict[str, Any]) -> None:
                 raise Wrong(f"{net[name]!r} is not an address", name, net[name]) from None
 
 
+def exposed_ports(value: Any) -> dict[str, Any] | None:
+    """`{"80/tcp": {}, "53/udp": {}, "80": {}}`."""
+    for key in mapping(value) or ():
+        port, slash, protocol = key.partition("/")
+        if slash and protocol not in ("tcp", "udp"):
+            raise errors.InvalidValue(why=f"value {protocol} is an invalid protocol")
+        if not re.fullmatch("[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:
+            raise errors.InvalidValue(why=f"value {port} is invalid as publish port.")
+    return mapping(value)
+
+
 def security_groups(value: Any) -> list[str] | None:
     """Only `default`, which is what every container has anyway."""
     for group in strings(value) or ():
@@ -224,7 +235,7 @@ class Body:
             "availability_zone": text(1, 255),
             "privileged": switch,
             "healthcheck": healthcheck,
-            "exposed_ports": mapping,
+            "exposed_ports": exposed_ports,
             "registry": text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", null=False),
             "host": text(1, 255, r"[a-zA-Z0-9-._]*", null=False),
         }
@@ -243,9 +254,8 @@ class Body:
         given = read(sent, self._checks(version), required=["image"])
         _gate(given, version)
         if given.get("security_groups") and given.get("exposed_ports"):
-            raise errors.InvalidValue(
-                why="security_groups and exposed_ports can't be used together."
-            )
+            why = "It can't be given together with security_groups."
+            raise errors.Invalid(field="exposed_ports", why=why)
         for field, why in LATER.items():
             if given.get(field):
                 raise errors.Invalid(field=field, why=why)
