@@ -18,10 +18,10 @@ from pathlib import Path
 from tests.perf import lab, report
 from tests.perf.figure import Figure
 
-ALONE = ("placing", "durable")
+ALONE = ("placing", "durable", "answers")
 """Modules that need nothing but Python."""
 
-IN_LAB = ("restart", "memory", "answers", "starts", "rate")
+IN_LAB = ("restart", "memory", "imports", "starts", "rate")
 """Modules that measure a whole installation, in this order: the first ones want it fresh."""
 
 ROOT = Path(__file__).parents[2]

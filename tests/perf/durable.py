@@ -9,25 +9,14 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from random import Random
 
 from msgspec import Struct
 
-from dolium import conf
-from dolium.control.containers import Containers
-from dolium.control.hosts import Hosts
-from dolium.control.networks import Networks
-from dolium.control.placer import MOST_AT_ONCE, Placer
-from dolium.drivers.network.base import Driver
-from dolium.model.clock import SystemClock
-from dolium.model.container import Spec
-from dolium.model.context import Context
-from dolium.model.host import Hello, Inventory
-from dolium.model.network import FixedIp, Network, Port, Subnet
-from dolium.store import upgrade
+from dolium.control.placer import MOST_AT_ONCE
 from dolium.store.store import Store
+from tests.perf import population
 from tests.perf.figure import Figure, alternate, raw
 
 HOSTS, PROJECTS, EACH, ROUNDS = 50, 50, 40, 3
@@ -38,53 +27,6 @@ WRITTEN = {
     "networks": "uuid",
 }
 """Tables that placing fills, and what their rows are told apart by."""
-
-
-class Counted(Driver):
-    """Addresses from a counter: placing and the database are measured, not a network."""
-
-    name = "counted"
-    instant = True
-
-    def network(self, project_id: str, taken: Collection[str]) -> Network:
-        cidr = f"10.{len(taken)}.0.0/16"
-        subnet = Subnet(uuid=f"s-{project_id}", version=4, cidr=cidr, gateway=cidr)
-        return Network(
-            uuid=f"n-{project_id}",
-            project_id=project_id,
-            name="default",
-            driver=self.name,
-            subnets=(subnet,),
-        )
-
-    def port(
-        self,
-        network: Network,
-        container_uuid: str,
-        taken: Collection[str],
-        wanted: Collection[str] = (),
-    ) -> Port:
-        subnet, number = network.subnets[0], len(taken) + 2
-        stem = subnet.cidr.removesuffix("0.0/16")
-        ip = FixedIp(
-            subnet_id=subnet.uuid,
-            version=4,
-            address=f"{stem}{number // 256}.{number % 256}",
-            prefix=16,
-        )
-        return Port(
-            uuid=container_uuid,
-            network_uuid=network.uuid,
-            container_uuid=container_uuid,
-            mac="02:00:00:00:00:01",
-            fixed_ips=(ip,),
-        )
-
-    def drop_port(self, port: Port) -> None:
-        pass
-
-    def drop_network(self, network: Network) -> None:
-        pass
 
 
 class Work(Struct, frozen=True):
@@ -99,7 +41,7 @@ def measure() -> Iterable[Figure]:
     """Time until everything that waits has a host, a claim and a port on disk."""
     with tempfile.TemporaryDirectory(prefix="dolium-bench-") as folder:
         waiting, placed = Path(folder, "waiting"), Path(folder, "placed")
-        _fill(waiting)
+        population.waiting(waiting, hosts=HOSTS, projects=PROJECTS, each=EACH)
         _place(waiting, placed)
         work = _work(placed)
 
@@ -124,33 +66,11 @@ def measure() -> Iterable[Figure]:
     )
 
 
-def _fill(path: Path) -> None:
-    """A database with enrolled hosts and containers that wait for one."""
-    # Where nothing is ever synced, making it costs little.
-    memory = Path("/dev/shm")  # noqa: S108 - a name of Linux's, not of a file of ours
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        file, clock = Path(folder, "db"), SystemClock()
-        upgrade.upgrade(file)
-        store = Store(file, threaded=False)
-        hosts = Hosts(store, clock, conf.Placing(), "deployment")
-        for at in range(HOSTS):
-            inventory = Inventory(hostname=f"h{at}", cpus=64, memory_mib=262_144, disk_gib=1000)
-            hosts.hello(Hello(host=f"h{at}", boot="b", inventory=inventory))
-        containers = Containers(store, clock, conf.Quota(cpu=-1, memory=-1))
-        for at in range(PROJECTS * EACH):
-            context = Context(user_id="u", project_id=f"p{at % PROJECTS}", request_id=f"req-{at}")
-            containers.create(context, f"c{at}", Spec(image="cirros", memory="256"), run=True)
-        store.close()
-        shutil.copy(file, path)
-
-
 def _place(waiting: Path, path: Path) -> float:
     _fresh(waiting, path)
     store = Store(path)
-    placer = Placer(store, SystemClock(), Networks(store, Counted()), Random(1))
     start = time.perf_counter()
-    while placer.turn():
-        pass
+    population.place(store)
     took = time.perf_counter() - start
     with store.read() as connection:
         left = connection.exec_driver_sql("SELECT count(*) FROM containers WHERE host IS NULL")
@@ -174,9 +94,13 @@ def _batch(db: sqlite3.Connection, ids: set[str], *, first: bool) -> Work:
     for table, key in WRITTEN.items():
         cursor = db.execute(f"SELECT * FROM {table}")
         at = [column[0] for column in cursor.description].index(key)
-        inserts[table] = [row for row in cursor if row[at] in ids or (first and table == "networks")]
+        inserts[table] = [
+            row for row in cursor if row[at] in ids or (first and table == "networks")
+        ]
     containers = db.execute("SELECT host, stage, revision, addresses, uuid FROM containers")
-    hosts = db.execute("SELECT used_cpu_m, used_memory_mib, used_disk_gib, revision, name FROM hosts")
+    hosts = db.execute(
+        "SELECT used_cpu_m, used_memory_mib, used_disk_gib, revision, name FROM hosts"
+    )
     return Work(inserts, [row for row in containers if row[-1] in ids], hosts.fetchall())
 
 

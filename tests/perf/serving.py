@@ -1,0 +1,73 @@
+"""The servers that `answers` measures, each a process: `python -m tests.perf.serving KIND FOLDER`.
+
+`dolium` is the API as `dolium up` runs it, on a database in the folder, with one token that was
+validated before; `bare` answers bytes of a file on the same server. Both print their port.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from dolium import conf, errors
+from dolium.api import app, auth
+from dolium.api.policy import Policy
+from dolium.api.server import Server
+from dolium.control.containers import Containers
+from dolium.control.networks import Networks
+from dolium.control.questions import Questions
+from dolium.link.base import Hosts
+from dolium.model.clock import SystemClock
+from dolium.model.wish import Answer, Question
+from dolium.store.store import Store
+from tests.perf.population import Counted
+
+TOKEN = "t" * 180
+PROJECT = "project0"
+
+
+class Nobody(Hosts):
+    """The link of a service without hosts."""
+
+    def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
+        raise errors.HostDown(host=host)
+
+
+def dolium(folder: Path) -> app.Wsgi:
+    """The whole application; Keystone is not asked, as it is not for a token it knows."""
+    clock, config, store = SystemClock(), conf.Config(), Store(folder / "db")
+    keystone = auth.Keystone(auth.Options(auth_url="http://127.0.0.1:9", username="", password=""))
+    who = auth.Who(user_id="user", project_id=PROJECT, roles=("member",))
+    keystone._remember(auth._key(TOKEN, ""), clock.monotonic() + 3600, who)
+    policy = Policy()
+    policy.warm()
+    return app.make(
+        containers=Containers(store, clock, config.quota),
+        questions=Questions(Nobody(), config.engine.execute_timeout_s),
+        networks=Networks(store, Counted()),
+        auth=keystone,
+        policy=policy,
+        config=config,
+    )
+
+
+def bare(folder: Path) -> app.Wsgi:
+    """The same bytes for every request."""
+    body = (folder / "bytes").read_bytes()
+    head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+
+    def answer(_environ: dict[str, Any], start: Any) -> list[bytes]:
+        start("200 OK", head)
+        return [body]
+
+    return answer
+
+
+if __name__ == "__main__":
+    kind, place = sys.argv[1:]
+    server = Server({"dolium": dolium, "bare": bare}[kind](Path(place)), port=0)
+    server.start()
+    print(server.port, flush=True)
+    threading.Event().wait()

@@ -1,0 +1,104 @@
+"""From POST to Running, over Docker's own API; and what of it is Dolium's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from tests.perf.figure import Figure, Samples, alternate, ms, ratio, raw
+from tests.perf.installation import Owned
+from tests.perf.lab import Lab
+from tests.perf.plain import like, timed
+
+ROUNDS, WARM = 20, 3
+
+OLD_BUDGET, NEW_BUDGET = 1.35, 1.15
+"""Docker wires its own bridge inside the daemon; before 26 it wires plugins' networks slowly."""
+
+
+def measure(lab: Lab) -> Iterable[Figure]:
+    """The same image and limits on all sides; what was made is removed between two samples."""
+    owned = Owned(lab.installation.client("admin-openrc"))
+    docker = lab.installation.docker()
+    own: list[float] = []
+
+    def ours() -> float:
+        began, start = time.time(), time.perf_counter()
+        uuid = owned.create("bench", run=True)
+        owned.until(uuid, "Running")
+        took = time.perf_counter() - start
+        ident = docker.named(uuid)
+        assert ident is not None
+        own.append(_created(docker.inspect(ident)) - began)
+        owned.delete(uuid)
+        owned.gone(uuid)
+        return took
+
+    pattern = shape(lab)
+    network = str(pattern["HostConfig"]["NetworkMode"])
+    beside, outside = like(pattern, network), like(pattern, "bridge")
+    for _ in range(WARM):
+        ours(), timed(docker, beside), timed(lab.bridge, outside)
+    own.clear()
+    mine, same, bridge = alternate(
+        ROUNDS, ours, lambda: timed(docker, beside), lambda: timed(lab.bridge, outside)
+    )
+    yield _start("start-same-network", "Docker's API on the same network", mine, same, 1.10)
+    version = lab.bridge.version()
+    budget = NEW_BUDGET if int(version.partition(".")[0]) >= 26 else OLD_BUDGET
+    yield _start("start-bridge", f"Docker {version} on its own bridge", mine, bridge, budget)
+    yield from _own(Samples(own))
+
+
+def _start(name: str, peer: str, mine: Samples, theirs: Samples, target: float) -> Figure:
+    return Figure(
+        name=name,
+        what=f"POST to Running, over {peer}",
+        ours=_shown(mine),
+        peer=f"{peer}: {_shown(theirs)}",
+        value=ratio(mine, theirs),
+        target=target,
+        raw=raw(ours_s=mine.values, peer_s=theirs.values),
+    )
+
+
+def _own(own: Samples) -> Iterable[Figure]:
+    what = "Dolium's own time between POST and Docker's create call"
+    for name, value, target in (("p50", own.p50, 10.0), ("p95", own.p95, 25.0)):
+        yield Figure(
+            name=f"own-time-{name}",
+            what=f"{what}, {name}",
+            ours=_shown(own),
+            peer="none: a budget",
+            value=value * 1000,
+            target=target,
+            unit="ms",
+            raw=raw(ours_s=own.values) if name == "p50" else {},
+        )
+
+
+def shape(lab: Lab) -> dict[str, Any]:
+    """How Docker shows a container of Dolium's."""
+    docker, owned = lab.installation.docker(), Owned(lab.installation.client("admin-openrc"))
+    uuid = owned.create("pattern", run=True)
+    owned.until(uuid, "Running")
+    ident = docker.named(uuid)
+    assert ident is not None
+    seen: dict[str, Any] = docker.inspect(ident)
+    owned.delete(uuid)
+    owned.gone(uuid)
+    return seen
+
+
+def _created(inspected: dict[str, Any]) -> float:
+    """When Docker began to create it, by the clock of this machine."""
+    # Nanoseconds are more than Python reads.
+    text = inspected["Created"]
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")
+
+
+def _shown(samples: Samples) -> str:
+    return f"{ms(samples.p50)} / {ms(samples.p95)} (p50/p95)"

@@ -1,0 +1,52 @@
+"""The all-in-one loads nothing heavy that it does not need, before and while it answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.perf import population
+from tests.perf.imports import found
+
+SOURCE = """
+import sys
+from pathlib import Path
+import dolium.cli.up
+from keystonemiddleware import auth_token
+from tests.perf import serving
+from wsgiref.util import setup_testing_defaults
+application = serving.dolium(Path(sys.argv[1]))
+said = []
+def ask(path):
+    environ = {"PATH_INFO": path, "HTTP_X_AUTH_TOKEN": serving.TOKEN,
+               "HTTP_OPENSTACK_API_VERSION": "container 1.40"}
+    setup_testing_defaults(environ)
+    b"".join(application(environ, lambda status, *_: said.append(status)))
+ask("/v1/containers")
+ask("/v1/containers/shop-0")
+assert said == ["200 OK"] * 2, said
+print(*sys.modules)
+"""
+
+
+def test_a_warm_service_loads_nothing_heavy(tmp_path: Path) -> None:
+    population.running(tmp_path / "db", hosts=1, each=2)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SOURCE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert "falcon" in loaded
+    assert found(loaded) == []
+
+
+def test_a_package_is_found_by_its_parts() -> None:
+    assert found(["eventlet.green.os", "dockerfile", "sqlalchemy.ormish"]) == ["eventlet"]
+    assert found(["sqlalchemy", "sqlalchemy.orm.session"]) == ["sqlalchemy.orm"]
