@@ -6,6 +6,7 @@ Operators may hide more fields by policy; only then an answer is taken apart.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,11 @@ _UUID_END = len('{"uuid":"","') + 36 - 1
 _encode = msgspec.json.encode
 
 
+_UP = {str(Status.RUNNING): "", str(Status.PAUSED): " (paused)"}
+_DOWN = {str(Status.STOPPED): "", str(Status.ERROR): " (error)"}
+_PLAIN = frozenset(map(str, (Status.CREATED, Status.RESTARTING, Status.DEAD)))
+
+
 class _Head(Struct):
     uuid: str
     name: str
@@ -35,37 +41,35 @@ class _Head(Struct):
     task_state: str | None
 
 
+# Pages are read again and again: what costs a microsecond per container is remembered.
+@functools.lru_cache(maxsize=4096)
 def spaced(seconds: float) -> str:
     """`2026-11-20 23:31:59.257824`: no T, no zone, or gophercloud can't read it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "microseconds")[:26]
 
 
-def ago(seconds: float) -> str:
+@functools.lru_cache(maxsize=4096)
+def ago(seconds: int) -> str:
     """`5 mins`, in the coarsest unit that fits."""
-    whole = max(0, int(seconds))
-    if whole >= 86400:
-        return f"{whole // 86400} days"
-    if whole >= 3600:
-        return f"{whole // 3600} hours"
-    return f"{whole // 60} mins" if whole >= 60 else f"{whole} seconds"
+    if seconds >= 86400:
+        return f"{seconds // 86400} days"
+    if seconds >= 3600:
+        return f"{seconds // 3600} hours"
+    return f"{seconds // 60} mins" if seconds >= 60 else f"{max(0, seconds)} seconds"
 
 
 def detail(row: record.Container, now: float) -> str | None:
     """`Up 5 mins`, `Exited(137) 3 seconds ago`: as old as the answer, not as the row."""
     status = row.status
-    if status == Status.RUNNING or status == Status.PAUSED:
-        if row.started_at is None:
+    if status in _UP:
+        since = row.started_at
+        return None if since is None else f"Up {ago(int(now - since))}{_UP[status]}"
+    if status in _DOWN:
+        since = row.finished_at
+        if since is None or row.exit_code is None:
             return None
-        frozen = " (paused)" if status == Status.PAUSED else ""
-        return f"Up {ago(now - row.started_at)}{frozen}"
-    if status == Status.STOPPED or status == Status.ERROR:
-        if row.finished_at is None or row.exit_code is None:
-            return None
-        failed = " (error)" if status == Status.ERROR else ""
-        return f"Exited({row.exit_code}) {ago(now - row.finished_at)} ago{failed}"
-    if status in (Status.CREATED, Status.RESTARTING, Status.DEAD):
-        return str(status)
-    return None
+        return f"Exited({row.exit_code}) {ago(int(now - since))} ago{_DOWN[status]}"
+    return status if status in _PLAIN else None
 
 
 def one(row: record.Container, hidden: frozenset[str], now: float, prefix: str) -> bytes:
@@ -116,7 +120,8 @@ def _tail(row: record.Container, now: float) -> bytes:
     """What needs no escaping."""
     up = detail(row, now)
     told = f'"{up}"' if up else "null"
-    updated = f'"{spaced(row.updated_at)}"' if row.updated_at is not None else "null"
+    changed = row.updated_at
+    updated = "null" if changed is None else f'"{spaced(changed)}"'
     return (
         f'"status_detail":{told},"created_at":"{spaced(row.created_at)}","updated_at":{updated}}}'
     ).encode()
