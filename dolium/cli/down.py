@@ -1,0 +1,84 @@
+"""`dolium down`: ask the running Dolium to stop, or clear away what a killed one left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from dolium import conf, errors
+from dolium.beside.process import look
+from dolium.cli.roles import Host
+from dolium.cli.state import Running, State
+from dolium.cli.up import engine_of, keystone_of
+from dolium.drivers.engine.docker import Docker
+from dolium.store import deployments
+from dolium.store.store import Store
+
+STOP_S = 180.0
+"""Containers get their time to stop, ten at once."""
+
+
+def run(config: conf.Config) -> int:
+    """Stop it; nothing to stop is fine."""
+    state = State(config.state_dir)
+    told = state.running()
+    if told is not None:
+        _ask(told)
+        sys.stdout.write("Dolium has stopped; its containers come back with `dolium up`.\n")
+        return 0
+    if not state.folder.exists():
+        sys.stdout.write("Dolium does not run.\n")
+        return 0
+    with state.held():
+        left = _clear(config, state)
+    state.untell()
+    said = f"ended what it had left: {', '.join(left)}" if left else "nothing was left"
+    sys.stdout.write(f"Dolium does not run; {said}.\n")
+    return 0
+
+
+def _ask(told: Running) -> None:
+    os.kill(told.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
+    while (process := look(told.pid)) and process.started == told.started:
+        if time.monotonic() > deadline:
+            raise errors.StartError(why=f"Dolium (pid {told.pid}) has not stopped yet; look again")
+        time.sleep(0.05)
+
+
+def _clear(config: conf.Config, state: State) -> list[str]:
+    """End the processes that a killed Dolium left behind, each known by pid and start time."""
+    left = []
+    keystone = keystone_of(config, state)
+    if keystone.process.adopt():
+        keystone.stop()
+        left.append("Keystone")
+    if not state.database.exists():
+        return left
+    store = Store(state.database)
+    deployment = deployments.ensure(store, time.time())
+    store.close()
+    beside = engine_of(config, state, deployment)
+    if (state.folder / "engine").exists():
+        # Started again if it was killed too: only an engine can stop its containers.
+        left.append(beside.start())
+    _rest(str(beside.socket), deployment)
+    beside.stop()
+    Host(config, state.agent, deployment).release()
+    return left
+
+
+def _rest(socket: str, deployment: str) -> None:
+    """Stop what runs of ours, all at once; `dolium up` brings it back."""
+    engine = Docker(Docker.Options(socket=socket))
+    try:
+        running = [seen.handle for seen in engine.listing(deployment) if seen.state == "running"]
+        with ThreadPoolExecutor(max(1, len(running))) as pool:
+            list(pool.map(lambda handle: engine.stop(handle, 10), running))
+    except errors.DriverError as error:
+        sys.stderr.write(f"dolium: {error}; its containers were not stopped\n")
+    finally:
+        engine.close()

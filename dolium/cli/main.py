@@ -1,0 +1,119 @@
+"""The `dolium` command: arguments in, one clear sentence out when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from dolium import __version__, conf, errors
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except errors.Error as error:
+        sys.stderr.write(f"dolium: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dolium",
+        description="Containers as resources of an OpenStack cloud, in one service.",
+        epilog="Start with `dolium up`; everything it needs it brings along.",
+    )
+    parser.add_argument("--version", action="version", version=f"dolium {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, run: object, about: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=about)
+        command.add_argument(
+            "--state-dir",
+            metavar="DIR",
+            default=os.environ.get("DOLIUM_STATE_DIR"),
+            help="where everything is kept (default: /var/lib/dolium, or $DOLIUM_STATE_DIR)",
+        )
+        command.add_argument(
+            "--config",
+            metavar="FILE",
+            action="append",
+            default=[],
+            help="configuration file; none is needed (options: docs/reference/configuration.md)",
+        )
+        command.set_defaults(run=run)
+        return command
+
+    add("up", _up, "start everything in the foreground; Ctrl-C or `dolium down` stops it")
+    status = add("status", _status, "show what runs; exit status 1 when Dolium does not answer")
+    status.add_argument("--json", action="store_true", help="for programs")
+    add("down", _down, "stop what `dolium up` started and take back what it changed")
+    add("engine", _engine, "print the address of the engine in use, for DOCKER_HOST")
+    gateway = add("gateway", _gateway, "print the gateway of a project's default network")
+    gateway.add_argument("--project", metavar="ID", help="default: the demo project")
+    database = add("db", _db, "look at the database or bring it to this version's schema")
+    database.add_argument("what", choices=["version", "upgrade"])
+    return parser
+
+
+def config_of(arguments: argparse.Namespace) -> conf.Config:
+    """The configuration that the arguments name."""
+    overrides = {}
+    if arguments.state_dir:
+        overrides["default"] = {"state_dir": str(Path(arguments.state_dir).resolve())}
+    return conf.load([Path(file) for file in arguments.config], **overrides)
+
+
+# Each command imports what it needs when it runs: `dolium status` must not load a database.
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    from dolium.cli import up
+
+    return up.run(config_of(arguments))
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from dolium.cli import status
+
+    return status.run(config_of(arguments), as_json=arguments.json)
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    from dolium.cli import down
+
+    return down.run(config_of(arguments))
+
+
+def _engine(arguments: argparse.Namespace) -> int:
+    from dolium.cli import status
+
+    sys.stdout.write(f"unix://{status.running(config_of(arguments)).engine_socket}\n")
+    return 0
+
+
+def _gateway(arguments: argparse.Namespace) -> int:
+    from dolium.cli import status
+
+    sys.stdout.write(f"{status.gateway(config_of(arguments), arguments.project)}\n")
+    return 0
+
+
+def _db(arguments: argparse.Namespace) -> int:
+    from dolium.store import upgrade
+
+    path = config_of(arguments).state_dir / "dolium.sqlite"
+    if arguments.what == "version":
+        sys.stdout.write(f"{upgrade.version(path) or 'there is no database yet'}\n")
+    else:
+        sys.stdout.write(f"{upgrade.upgrade(path) or 'nothing to do'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

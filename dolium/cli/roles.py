@@ -1,0 +1,130 @@
+"""All roles of the all-in-one, made and joined by the local link."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+
+from dolium import conf
+from dolium.agent.agent import Agent
+from dolium.agent.core import Options as AgentOptions
+from dolium.agent.journal import Journal
+from dolium.agent.plugin.server import Server as Plugin
+from dolium.agent.wiring import Wiring
+from dolium.api import app
+from dolium.api.auth import Auth
+from dolium.api.policy import Policy
+from dolium.api.server import Server
+from dolium.control.conductor import Conductor
+from dolium.control.containers import Containers
+from dolium.control.hosts import Hosts
+from dolium.control.networks import Networks
+from dolium.control.placer import Placer
+from dolium.control.questions import Questions
+from dolium.drivers import load
+from dolium.drivers.network.base import Driver
+from dolium.link.local import LocalControl, LocalHosts
+from dolium.model.clock import SystemClock
+from dolium.store.store import Store
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def pool_v6(deployment: str) -> str:
+    """A unique local /48 of this installation (RFC 4193), the same at every start."""
+    digits = hashlib.sha256(deployment.encode()).hexdigest()[:10]
+    return f"fd{digits[:2]}:{digits[2:6]}:{digits[6:]}::/48"
+
+
+def network_driver(config: conf.Config, deployment: str) -> Driver:
+    """The control side's network driver."""
+    kind = load("network", config.network.driver)
+    pools = kind.Options(
+        pool_v4=config.network.pool_v4,
+        pool_v6=config.network.pool_v6 or pool_v6(deployment),
+    )
+    made: Driver = kind(pools)
+    return made
+
+
+class Control:
+    """Api and conductor."""
+
+    def __init__(self, config: conf.Config, store: Store, deployment: str, auth: Auth) -> None:
+        clock, rng = SystemClock(), random.Random()
+        self.link = LocalHosts()
+        self.networks = Networks(store, network_driver(config, deployment))
+        self.hosts = Hosts(store, clock, config.placing, deployment)
+        containers = Containers(
+            store, clock, config.quota, rng, tenant_runtime=config.engine.tenant_runtime
+        )
+        questions = Questions(self.link, config.engine.execute_timeout_s)
+        placer = Placer(store, clock, self.networks, rng)
+        self.conductor = Conductor(store, clock, placer)
+        policy = Policy(config.api.policy_file)
+        self.server = Server(
+            app.make(containers, questions, self.networks, auth, policy, config),
+            config.api.listen,
+            config.api.port,
+            config.api.threads,
+        )
+
+
+class Host:
+    """The agent with its network plugin, which listens before an engine starts."""
+
+    def __init__(self, config: conf.Config, folder: Path, deployment: str) -> None:
+        self._config = config
+        self._deployment = deployment
+        self._name = f"dolium-{deployment[:8]}"
+        self._journal = Journal(folder / "journal.sqlite")
+        binder = load("binder", config.network.driver)
+        self._binder = binder(
+            binder.Options(deployment=deployment, state=str(folder / "kernel.json"))
+        )
+        self._plugin = Plugin(
+            self._journal,
+            self._binder,
+            Path(config.network.plugin_dir) / f"{self._name}.sock",
+            command_line_project=config.network.command_line_project,
+        )
+
+    def prepare(self) -> None:
+        """Rules first, then answer Docker's plugin calls."""
+        self._binder.prepare()
+        self._plugin.start()
+
+    def agent(self, control: Control, engine_socket: Path) -> Agent:
+        """The agent itself, on the local link."""
+        config = self._config
+        kind = load("engine", config.engine.driver)
+        engine = kind(
+            kind.Options(
+                socket=str(engine_socket),
+                tenant_runtime=config.engine.tenant_runtime,
+                pids_limit=config.engine.pids_limit,
+            )
+        )
+        made = Agent(
+            LocalControl(control.hosts),
+            engine,
+            Wiring(self._journal, self._binder, engine, self._name, self._deployment),
+            self._journal,
+            SystemClock(),
+            random.Random(),
+            AgentOptions(
+                host=config.host,
+                machine=BOOT.read_text().strip(),
+                look_s=config.agent.look_s,
+                workers=config.agent.workers,
+            ),
+        )
+        control.link.join(config.host, made)
+        return made
+
+    def release(self) -> None:
+        """After the engine stopped: answer no more, take our rules off the machine."""
+        self._plugin.stop()
+        self._binder.release()
+        self._journal.close()

@@ -1,0 +1,165 @@
+"""`dolium up`: everything in one process, with Keystone and an engine beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from dolium import conf, errors
+from dolium.api.auth import Keystone as KeystoneAuth
+from dolium.api.auth import Options as AuthOptions
+from dolium.beside.engine import Engine
+from dolium.beside.errors import NotRoot
+from dolium.beside.keystone import Keystone
+from dolium.beside.process import look
+from dolium.cli.roles import Control, Host
+from dolium.cli.state import Running, State
+from dolium.model.clock import SystemClock
+from dolium.store import deployments, upgrade
+from dolium.store.store import Store
+
+LOG = logging.getLogger(__name__)
+ENROL_S = 60.0
+
+
+def run(config: conf.Config) -> int:
+    """Start everything, wait until somebody ends it, stop everything in order."""
+    if os.geteuid() != 0:
+        raise NotRoot(command="dolium up")
+    _log(config)
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: ending.set())
+    state = State(config.state_dir)
+    with state.held(), contextlib.ExitStack() as stack:
+        _say("state", f"{state.folder}")
+        begun = time.monotonic()
+        running = _start(config, state, stack, ending)
+        if ending.is_set():
+            return 130
+        state.tell(running)
+        stack.callback(state.untell)
+        _welcome(state, running, time.monotonic() - begun)
+        ending.wait()
+        _say("stop", "containers first, then the rest; containers that ran will be back")
+    _say("stop", "done")
+    return 0
+
+
+def _start(
+    config: conf.Config, state: State, stack: contextlib.ExitStack, ending: threading.Event
+) -> Running:
+    """Start the parts in order; `stack` stops them in the opposite one."""
+    keystone = keystone_of(config, state)
+    keystone.launch()  # it loads while the rest starts
+    stack.callback(keystone.stop)
+    done = upgrade.upgrade(state.database)
+    _say("database", done or str(state.database))
+    store = Store(state.database)
+    stack.callback(store.close)
+    deployment = deployments.ensure(store, SystemClock().now())
+
+    auth = KeystoneAuth(_auth(keystone), keep_s=config.api.token_memo_s)
+    threading.Thread(target=auth.warm, name="warm", daemon=True).start()
+    control = Control(config, store, deployment, auth)
+    host = Host(config, state.agent, deployment)
+    stack.callback(host.release)
+    host.prepare()  # Docker asks its plugins while it starts: they listen before
+    beside = engine_of(config, state, deployment)
+    _say("engine", beside.start())
+    stack.callback(beside.stop)
+    control.server.start()
+    stack.callback(control.server.stop)
+    control.conductor.start()
+    stack.callback(control.conductor.stop)
+    agent = host.agent(control, beside.socket)
+    agent.start()
+    stack.callback(agent.stop, rest=True)
+    if not agent.enrolled(ENROL_S):
+        raise errors.StartError(why="The engine did not answer the agent; see the log above")
+    keystone.wait()
+    _say("identity", keystone.auth_url)
+    keystone.watch(lambda sentence: LOG.warning("%s", sentence))
+    beside.watch(lambda sentence: LOG.warning("%s", sentence))
+    return Running(
+        pid=os.getpid(),
+        started=_started(),
+        api=f"http://{config.api.listen}:{control.server.port}/v1",
+        identity=keystone.auth_url,
+        engine_socket=str(beside.socket),
+        own_engine=beside.ours,
+    )
+
+
+def engine_of(config: conf.Config, state: State, deployment: str) -> Engine:
+    """The engine beside this Dolium: somebody's that answers, else our own."""
+    name = f"dolium-{deployment[:8]}"
+    return Engine(
+        state.folder,
+        Path("/run") / name,
+        name=name,
+        socket=Path(config.engine.socket) if config.engine.socket else None,
+        mirrors=config.engine.registry_mirrors,
+        minimum_free=config.default.min_free_mib * 2**20,
+    )
+
+
+def _auth(keystone: Keystone) -> AuthOptions:
+    service = keystone.credentials("dolium")
+    return AuthOptions(
+        auth_url=service.auth_url,
+        username=service.username,
+        password=service.password,
+        project_name=service.project_name,
+        region_name=service.region_name,
+    )
+
+
+def keystone_of(config: conf.Config, state: State) -> Keystone:
+    """The Keystone beside this Dolium."""
+    api = f"http://{config.api.listen}:{config.api.port}/v1"
+    return Keystone(
+        state.folder,
+        address=config.identity.listen,
+        port=config.identity.port,
+        region=config.identity.region,
+        services={"container": api},
+    )
+
+
+def _started() -> int:
+    me = look(os.getpid())
+    return me.started if me else 0
+
+
+def _log(config: conf.Config) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if config.default.debug else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    # What libraries have to say about each request is not for people who watch a service.
+    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "pyroute2", "oslo"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _say(part: str, sentence: str) -> None:
+    sys.stdout.write(f"  {part:<10} {sentence}\n")
+    sys.stdout.flush()
+
+
+def _welcome(state: State, running: Running, took: float) -> None:
+    _say("api", running.api)
+    sys.stdout.write(
+        f"\nDolium is ready after {took:.1f} s. In another terminal:\n"
+        f"  . {state.folder}/openrc\n"
+        "  zun run --name hello cirros ping 127.0.0.1\n"
+        "Ctrl-C, or `dolium down` there, stops it.\n"
+    )
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Thin clients of OpenStack services, on keystoneauth1."""
