@@ -1,0 +1,42 @@
+"""Who answers behind an engine's socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+
+SOCKET_LIMIT = 107
+"""Bytes that the kernel allows in the path of a socket."""
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket instead of a TCP connection."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def ping(path: Path, timeout: float = 5.0) -> str:
+    """The name and version of the engine behind `path`, such as `Docker/20.10.24 (linux)`.
+
+    Raises OSError where nothing answers; PermissionError means that root would get an answer.
+    """
+    connection = Connection(path, timeout)
+    try:
+        connection.request("GET", "/_ping")
+        response = connection.getresponse()
+        if response.status != 200 or response.read().strip() != b"OK":
+            raise ConnectionError(f"/_ping answered {response.status}")
+        return response.headers.get("Server", "an engine without a name")
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"it does not speak HTTP ({error!r})") from error
+    finally:
+        connection.close()
