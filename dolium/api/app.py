@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from random import getrandbits
 from typing import Any
 
 import falcon
@@ -70,8 +70,7 @@ class Border:
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Before routing; what is raised here is answered like everything else."""
-        request_id = f"req-{uuid.uuid4()}"
-        request.context.id = request_id
+        request_id = request.context.id = f"req-{_uuid()}"
         response.set_header("x-openstack-request-id", request_id)
         path = request.path = plain(request.path)
         version = versions.LOW
@@ -106,10 +105,19 @@ def plain(path: str) -> str:
 
 
 def _version(request: falcon.Request, response: falcon.Response) -> int:
-    response.set_headers(versions.RANGE)
-    minor = versions.chosen(request.get_header(versions.HEADER))
+    try:
+        minor = versions.chosen(request.env.get(versions.ENVIRON))
+    except errors.WrongVersion:
+        response.set_headers(versions.RANGE)
+        raise
     response.set_headers(versions.CHOSEN[minor])
     return minor
+
+
+def _uuid() -> str:
+    """A random UUID in a tenth of the time that the standard library takes."""
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 class _Place:

@@ -58,7 +58,9 @@ class Call:
     @property
     def prefix(self) -> str:
         """What absolute links begin with, as the client addressed us: `http://host:9517`."""
-        return str(self._request.prefix)
+        environ = self._request.env
+        host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}"
 
     def query(self) -> dict[str, str]:
         """Parameters of the query string; of one given twice the last counts."""

@@ -34,6 +34,7 @@ class Policy:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._enforcer: oslo.Enforcer | None = None
+        self._admins: dict[tuple[str, ...], bool] = {}
         self._memo: dict[tuple[object, ...], bool] = {}
         self._hidden: dict[tuple[object, ...], frozenset[str]] = {}
         self._next_look = 0.0
@@ -47,9 +48,14 @@ class Policy:
 
     def admin(self, roles: tuple[str, ...]) -> bool:
         """Whether the roles make an administrator."""
-        return self.allows(
-            "context_is_admin", Context(user_id="", project_id="", request_id="", roles=roles)
-        )
+        self._look()
+        known = self._admins.get(roles)
+        if known is None:
+            if len(self._admins) >= MOST_REMEMBERED:
+                self._admins = {}
+            nobody = Context(user_id="", project_id="", request_id="", roles=roles)
+            known = self._admins[roles] = self._decide("context_is_admin", nobody, "", "")
+        return known
 
     def check(self, rule: str, context: Context, project_id: str, user_id: str = "") -> None:
         """Raise Forbidden unless the caller may do this to what the project (and user) owns."""
@@ -140,7 +146,7 @@ class Policy:
             except Exception as error:
                 LOG.error("policy file %s can't be read, the old rules stay: %s", self._file, error)
                 return
-            self._memo, self._hidden = {}, {}
+            self._admins, self._memo, self._hidden = {}, {}, {}
 
     def _stamped(self) -> tuple[int, int] | None:
         if self._file is None:

@@ -9,6 +9,7 @@ LOW, HIGH = 1, 40
 
 SERVICE = "container"
 HEADER = "OpenStack-API-Version"
+ENVIRON = "HTTP_OPENSTACK_API_VERSION"
 
 
 def named(minor: int) -> str:

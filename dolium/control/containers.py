@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import uuid as uuids
 from collections.abc import Callable
 from typing import Any
@@ -263,11 +264,7 @@ def _wished(spec: Spec) -> Look:
     )
 
 
-def _is_uuid(ident: str) -> bool:
-    try:
-        return str(uuids.UUID(ident)) == ident.lower()
-    except ValueError:
-        return False
+_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII).fullmatch
 
 
 def _must(row: record.Container | None, uuid: str) -> record.Container:

@@ -36,9 +36,17 @@ def _rows(found: sa.CursorResult[Any]) -> list[record.Container]:
 _GET = sa.select(*_READ).where(table.c.uuid == sa.bindparam("uuid_"))
 
 
+@lru_cache(maxsize=8)
+def _get_text(dialect: sa.Dialect) -> str:
+    return str(_GET.compile(dialect=dialect))
+
+
 def get(connection: sa.Connection, uuid: str) -> record.Container | None:
     """One by its id."""
-    row = connection.execute(_GET, {"uuid_": uuid}).first()
+    # The most frequent read of all: SQLAlchemy's execution would be three quarters of its time.
+    cursor = connection.connection.cursor()
+    cursor.execute(_get_text(connection.dialect), (uuid,))
+    row = cursor.fetchone()
     return record.Container(*row) if row else None
 
 
