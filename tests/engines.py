@@ -20,18 +20,31 @@ from pathlib import Path
 
 import pytest
 
+from dolium import errors
+from dolium.drivers.engine.docker_answers import Id
+from dolium.drivers.engine.docker_socket import Client
+
 BUSYBOX = "/bin/busybox"
 
 _UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private")
 _NAMESPACE = """
 set -e
 ip link set lo up
-for folder in /run/docker /run/containerd /etc/docker; do
+for folder in /run/docker /run/containerd /etc/docker /run/containers /etc/containers; do
     mkdir -p $folder
     mount -t tmpfs none $folder
 done
 mkdir -p /etc/docker/plugins /run/docker/plugins
-exec "$@"
+# A name server that nobody can reach, at once (no route): see `silent_network`.
+echo nameserver 10.99.99.53 > $1/resolv.conf
+mount --bind $1/resolv.conf /etc/resolv.conf
+echo '{"default":[{"type":"insecureAcceptAnything"}]}' > /etc/containers/policy.json
+cat > /etc/containers/containers.conf <<END
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+END
+touch $1/ready
+exec sleep infinity
 """
 
 
@@ -80,6 +93,17 @@ def rootfs() -> bytes:
     return packed.getvalue()
 
 
+def cgroup(pid: int, v1: str, v2: str) -> str:
+    """A process's value of a limit: `controller/file` of cgroup v1, or the file of v2."""
+    controller, file = v1.split("/")
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return Path(f"/sys/fs/cgroup/{controller}{path}/{file}").read_text()
+    path = Path(f"/proc/{pid}/cgroup").read_text().split("::", 1)[1].strip()
+    return Path(f"/sys/fs/cgroup{path}/{v2}").read_text()
+
+
 class Daemon:
     """An engine's process in namespaces of its own; can be killed and started again."""
 
@@ -97,6 +121,12 @@ class Daemon:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def root(self) -> Path:
+        """Its file system as seen from outside: /run/docker/plugins and the like."""
+        assert self._holder is not None
+        return Path(f"/proc/{self._holder.pid}/root")
+
     def nsenter(self, *command: str) -> list[str]:
         """The command line that runs `command` in the engine's namespaces."""
         assert self._holder is not None
@@ -106,12 +136,10 @@ class Daemon:
         """Start it and wait until it answers."""
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         if self._holder is None:
-            ready = self.folder / "ready"
-            hold = f"touch {ready}; exec sleep infinity"
             self._holder = subprocess.Popen(
-                [*_UNSHARE, "sh", "-c", _NAMESPACE, "sh", "sh", "-c", hold]
+                [*_UNSHARE, "sh", "-c", _NAMESPACE, "sh", str(self.folder)]
             )
-            wait(ready.exists, "namespaces")
+            wait((self.folder / "ready").exists, "namespaces")
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(
                 self.nsenter(*self._command),
@@ -123,9 +151,6 @@ class Daemon:
         wait(self._answers, f"{self._command[0]} answers; see {self.folder}/log")
 
     def _answers(self) -> bool:
-        from dolium import errors
-        from dolium.drivers.engine.docker_socket import Client
-
         assert self._process is not None
         if self._process.poll() is not None:
             pytest.fail(f"{self._command[0]} ended:\n{(self.folder / 'log').read_text()[-3000:]}")
@@ -143,9 +168,16 @@ class Daemon:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        # Docker's containerd dies with it, but a moment later, and where nobody reaps orphans it
+        # stays a zombie: the next dockerd would take its pid for a living one.
+        pidfile = self.folder / "exec/containerd/containerd.pid"
+        if pidfile.exists():
+            wait(lambda: _dead(int(pidfile.read_text())), "containerd is gone")
+            pidfile.unlink()
 
     def end(self) -> None:
         """End it and everything it started."""
+        self._empty()
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -166,6 +198,33 @@ class Daemon:
         _drop_cgroups(self.mark)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @contextmanager
+    def silent_network(self) -> Iterator[None]:
+        """Packets go out and nothing ever comes back, as behind a bad firewall."""
+        for command in (
+            ["link", "add", "hole", "type", "veth", "peer", "name", "bottom"],
+            ["link", "set", "bottom", "up"],
+            ["link", "set", "hole", "up"],
+            ["addr", "add", "10.99.99.1/24", "dev", "hole"],
+            ["neigh", "add", "10.99.99.53", "lladdr", "02:00:00:00:00:53", "dev", "hole"],
+        ):
+            subprocess.run(self.nsenter("ip", *command), check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(self.nsenter("ip", "link", "del", "hole"), check=True)
+
+    def _empty(self) -> None:
+        """Remove its containers: what an engine leaves running may outlive it."""
+        client = Client(str(self.socket))
+        try:
+            for row in client.ask("GET", "/containers/json", list[Id], query={"all": "1"}):
+                client.raw("DELETE", f"/containers/{row.id}", query={"force": "1", "v": "1"})
+        except errors.DriverError:
+            pass  # it is down; what is left is found by its namespace and cgroup
+        finally:
+            client.close()
+
     def _left(self) -> list[int]:
         """Processes in our mount namespace or in a cgroup that bears our mark."""
         assert self._holder is not None
@@ -181,6 +240,13 @@ class Daemon:
             except OSError:
                 continue  # it ended meanwhile
         return found
+
+
+def _dead(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
 
 
 def _kill(pid: int) -> None:
@@ -209,16 +275,20 @@ def _rmdir(folder: Path) -> None:
 
 
 @contextmanager
-def docker_daemon(tmp_path: Path, *options: str) -> Iterator[Daemon]:
+def docker_daemon(*options: str) -> Iterator[Daemon]:
     """A Docker Engine with image `busybox:latest`, no bridge, no rules; yields its Daemon."""
     if why := missing("dockerd", "containerd", "runc"):
         pytest.skip(f"Docker Engine: {why}")
     mark = f"doliumtest{uuid.uuid4().hex[:8]}"
-    # Unix sockets have short names; pytest's folders have long ones.
-    folder = Path("/tmp") / mark
-    folder.mkdir()
+    folder = _folder(mark)
     socket = folder / "docker.sock"
-    runtimes = ["--add-runtime", "runsc=/usr/bin/runsc"] if shutil.which("runsc") else []
+    runtimes = []
+    if runsc := shutil.which("runsc"):
+        # gVisor's own network stack wants raw sockets on the host's; the container's will do.
+        wrapper = folder / "runsc"
+        wrapper.write_text(f'#!/bin/sh\nexec {runsc} --network=host "$@"\n')
+        wrapper.chmod(0o755)
+        runtimes = ["--add-runtime", f"runsc={wrapper}"]
     command = [
         "dockerd",
         *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
@@ -237,17 +307,47 @@ def docker_daemon(tmp_path: Path, *options: str) -> Iterator[Daemon]:
         daemon.end()
 
 
+def _folder(mark: str) -> Path:
+    folder = Path("/tmp") / mark  # not pytest's: names of unix sockets must be short
+    folder.mkdir()
+    return folder
+
+
 @contextmanager
-def private_dockerd(tmp_path: Path, *options: str) -> Iterator[str]:
-    """The same for who only wants the path of its socket."""
-    with docker_daemon(tmp_path, *options) as daemon:
+def podman_daemon() -> Iterator[Daemon]:
+    """A Podman service with image `busybox:latest`; yields its Daemon."""
+    if why := missing("podman", "crun"):
+        pytest.skip(f"Podman: {why}")
+    mark = f"doliumtest{uuid.uuid4().hex[:8]}"
+    folder = _folder(mark)
+    socket = folder / "podman.sock"
+    service = [
+        "podman",
+        *("--root", str(folder / "root"), "--runroot", str(folder / "run")),
+        *("--tmpdir", str(folder / "tmp"), "--cgroup-manager", "cgroupfs"),
+        *("--storage-driver", "overlay", "--runtime", "crun"),
+        *("system", "service", "--time=0", f"unix://{socket}"),
+    ]
+    # crun refuses a cgroup v2 tree beside v1 ones.
+    hybrid = 'umount -l /sys/fs/cgroup/unified 2>/dev/null; exec "$@"'
+    daemon = Daemon(folder, mark, ["sh", "-c", hybrid, "podman", *service], socket)
+    try:
+        daemon.start()
+        load_image(str(socket), "busybox:latest")
+        yield daemon
+    finally:
+        daemon.end()
+
+
+@contextmanager
+def private_dockerd(tmp_path: Path | None = None, *options: str) -> Iterator[str]:
+    """A Docker Engine of one's own, for who only wants the path of its socket."""
+    with docker_daemon(*options) as daemon:
         yield str(daemon.socket)
 
 
 def load_image(socket: str, name: str) -> None:
     """Import busybox as image `name`."""
-    from dolium.drivers.engine.docker_socket import Client
-
     repo, _, tag = name.partition(":")
     client = Client(socket)
     query = {"fromSrc": "-", "repo": repo, "tag": tag or "latest", "changes": 'CMD ["sh"]'}

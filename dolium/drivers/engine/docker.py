@@ -203,6 +203,11 @@ class Docker(base.Engine):
         """See base."""
         self._settle(handle, "unpause", State.RUNNING)
 
+    def paused(self, handle: str) -> bool:
+        """Whether it is frozen now."""
+        found = self._inspect(handle)
+        return found is not None and answers.STATES.get(found.state.status) is State.PAUSED
+
     def _settle(self, handle: str, verb: str, state: State) -> None:
         """Do it; a refusal is fine when it is so already."""
         try:

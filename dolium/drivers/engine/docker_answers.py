@@ -54,6 +54,7 @@ class Info(Struct, rename="pascal"):
     driver: str = ""
     driver_status: list[tuple[str, str]] | None = None
     runtimes: dict[str, object] | None = None
+    default_runtime: str = ""
 
 
 class Listed(Struct, rename="pascal"):
@@ -230,13 +231,16 @@ def seen(found: Inspected) -> Seen | None:
         return None
     state = STATES.get(found.state.status, State.DEAD)
     over = state in (State.EXITED, State.DEAD)
+    started, finished = epoch(found.state.started_at), epoch(found.state.finished_at)
+    if started and finished:
+        finished = max(started, finished)  # of who exits at once the engine notes it too late
     return Seen(
         uuid=ours.uuid,
         generation=ours.generation,
         handle=found.id,
         state=state,
-        started_at=epoch(found.state.started_at),
-        finished_at=epoch(found.state.finished_at) if over else None,
+        started_at=started,
+        finished_at=finished if over else None,
         exit_code=found.state.exit_code if over else None,
         error=_error(found.state),
         look=_look(found.config),

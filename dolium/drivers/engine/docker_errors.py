@@ -17,7 +17,7 @@ _NOISE = re.compile(
     r"|unable to start container process: (?:error during container init: )?"
     r"|container_linux\.go:\d+: starting container process caused: "
     r"|creating container: |starting container: |cannot start container: |exec failed: "
-    r"|: OCI runtime attempted to invoke a command that was not found$"
+    r"|: OCI runtime attempted to invoke a command that was not found$|: OCI permission denied$"
     r"|: unknown$|\s+$"
 )
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)

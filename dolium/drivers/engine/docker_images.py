@@ -34,7 +34,9 @@ ASK_S = 0.2
 """How often `stop` is asked."""
 
 _NAME = re.compile(
-    r"(?:(?P<registry>(?:[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d+)?)/)??"
+    # Only a dot, a port or `localhost` make the first part a registry.
+    r"(?:(?P<registry>(?:localhost|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+|\[[0-9a-fA-F:]+\])(?::\d+)?"
+    r"|[a-zA-Z0-9-]+:\d+)/)?"
     r"(?P<path>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?"
     r"(?:@(?P<digest>[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,}))?"
@@ -66,16 +68,21 @@ def parse(image: str) -> Reference:
     found = _NAME.fullmatch(image)
     if found is None:
         raise errors.Refused(why=f"'{image}' is not the name of an image")
-    first = image.split("/", 1)[0] if "/" in image else ""
-    registry = first if "." in first or ":" in first or first == "localhost" else "docker.io"
     full = image if found["tag"] or found["digest"] else f"{image}:latest"
-    return Reference(registry, full)
+    return Reference(found["registry"] or "docker.io", full)
 
 
 class Progress(Struct):
     """One line of a pull."""
 
     error: str | None = None
+    status: str = ""
+    stream: str = ""
+
+    @property
+    def trying(self) -> bool:
+        """Podman says so before it asks the registry."""
+        return (self.status or self.stream).startswith("Trying to pull")
 
 
 class _Flight:
@@ -196,49 +203,51 @@ class Images:
             with self._client.stream(
                 "POST", "/images/create", query=query, timeout_s=STALL_S
             ) as stream:
-                self._await(stream, registry, present, stop)
-                self._follow(stream, image, registry, stop)
+                self._follow(stream, image, registry, present, stop)
         except _Silent:
             if present:
                 return f"Registry {registry} does not answer: the image {image} on the host is used"
             raise errors.Unanswered(what=f"Registry {registry}", why="no connection") from None
         return None
 
-    def _await(
-        self, stream: Stream, registry: str, present: bool, stop: Callable[[], bool]
+    def _follow(
+        self, stream: Stream, image: str, registry: str, present: bool, stop: Callable[[], bool]
     ) -> None:
-        """Until the head of the answer comes, which the engine sends with the first news."""
-        began = time.monotonic()
-        while not stream.ready(ASK_S):
-            if stop():
-                raise _given_up()
-            waited = time.monotonic() - began
-            if waited >= self._silent_s:
-                self._silence.noticed(registry)
-            if present and self._silence.lasts(registry, REMEMBER_S):
-                raise _Silent
-            if waited >= ANSWER_S:
-                raise _Silent
-
-    def _follow(self, stream: Stream, image: str, registry: str, stop: Callable[[], bool]) -> None:
-        if refusal := stream.refusal():
-            self._judge(*refusal, image, registry)
-        quiet = 0.0
+        """Read the pull to its end; raises what went wrong."""
+        heard = False
+        since = time.monotonic()
         while True:
             if not stream.ready(ASK_S):
-                quiet += ASK_S
                 if stop():
                     raise _given_up()
-                if quiet >= STALL_S:
-                    raise errors.Unanswered(what=f"Registry {registry}", why="the pull stalled")
+                self._wait(time.monotonic() - since, heard, registry, present)
                 continue
-            quiet = 0.0
+            if refusal := stream.refusal():
+                self._judge(*refusal, image, registry)
             line = stream.line()
-            if not line:
+            progress = msgspec.json.decode(line, type=Progress) if line else Progress()
+            if progress.error:
+                self._judge(500, progress.error, image, registry)
+            if progress.trying:
+                continue
+            if not heard:
                 self._silence.heard(registry)
+            if not line:
                 return
-            if error := msgspec.json.decode(line, type=Progress).error:
-                self._judge(500, error, image, registry)
+            heard, since = True, time.monotonic()
+
+    def _wait(self, waited: float, heard: bool, registry: str, present: bool) -> None:
+        """Nothing comes: decide whether to wait on. An engine sends the head of its answer
+        with the registry's first words.
+        """
+        if heard:
+            if waited >= STALL_S:
+                raise errors.Unanswered(what=f"Registry {registry}", why="the pull stalled")
+            return
+        if waited >= self._silent_s:
+            self._silence.noticed(registry)
+        if waited >= ANSWER_S or (present and self._silence.lasts(registry, REMEMBER_S)):
+            raise _Silent
 
     def _judge(self, status: int, message: str, image: str, registry: str) -> None:
         """Raise what went wrong with a pull."""
