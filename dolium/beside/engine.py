@@ -17,9 +17,10 @@ from pathlib import Path
 
 from dolium.beside import engine_files, errors, files, probes
 from dolium.beside.engine_files import Places
-from dolium.beside.ping import SOCKET_LIMIT, ping
+from dolium.beside.ping import SOCKET_LIMIT, ping, whole
 from dolium.beside.process import Process, environment
 from dolium.beside.watch import Watch
+from dolium.undo import Undo
 
 STANDARD = Path("/var/run/docker.sock")
 
@@ -186,18 +187,22 @@ class Engine:
                 files.write(path, text)
 
     def _run(self, timeout: float) -> None:
+        """Start what does not run; what did not get ready is not left behind."""
         deadline = time.monotonic() + timeout
-        if not self._containerd.alive():
-            self._places.containerd.unlink(missing_ok=True)
-            self._containerd.start()
-        self._await(self._containerd, self._places.containerd.exists, deadline)
-        if not self._dockerd.alive():
-            # dockerd refuses to start if the pid in its file is alive, whosever it is by now.
-            self._places.pidfile.unlink(missing_ok=True)
-            self._places.socket.unlink(missing_ok=True)
-            self._dockerd.start()
-        self._await(self._dockerd, self._answers, deadline)
-        self._places.socket.chmod(0o600)
+        with Undo() as undo:
+            if not self._containerd.alive():
+                self._places.containerd.unlink(missing_ok=True)
+                self._containerd.start()
+                undo(self._containerd.stop)
+            self._await(self._containerd, self._places.containerd.exists, deadline)
+            if not self._dockerd.alive():
+                # dockerd won't start while the pid in its file is alive, whosever it is by now.
+                self._places.pidfile.unlink(missing_ok=True)
+                self._places.socket.unlink(missing_ok=True)
+                self._dockerd.start()
+                undo(self._dockerd.stop)
+            self._await(self._dockerd, self._answers, deadline)
+            self._places.socket.chmod(0o600)
 
     def _await(self, process: Process, ready: Callable[[], bool], deadline: float) -> None:
         while not ready():
@@ -210,11 +215,7 @@ class Engine:
                 raise errors.EngineDied(daemon=process.name, why=why, log=process.log)
 
     def _answers(self) -> bool:
-        try:
-            ping(self._places.socket)
-        except OSError:
-            return False
-        return True
+        return whole(self._places.socket)
 
 
 def _reason(said: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 from pathlib import Path
 
@@ -29,13 +30,33 @@ def ping(path: Path, timeout: float = 5.0) -> str:
 
     Raises OSError where nothing answers; PermissionError means that root would get an answer.
     """
+    headers, body = _get(path, "/_ping", timeout)
+    if body.strip() != b"OK":
+        raise ConnectionError(f"/_ping answered {body[:80]!r}")
+    return headers.get("Server", "an engine without a name")
+
+
+def whole(path: Path, timeout: float = 5.0) -> bool:
+    """Whether a dockerd answers and reaches its containerd, without which it can't run anything.
+
+    It names a containerd among its components only then; after a restart of containerd that takes
+    up to 3 s (gRPC waits before it connects again).
+    """
+    try:
+        _, body = _get(path, "/version", timeout)
+    except OSError:
+        return False
+    return any(part["Name"] == "containerd" for part in json.loads(body).get("Components", ()))
+
+
+def _get(path: Path, what: str, timeout: float) -> tuple[http.client.HTTPMessage, bytes]:
     connection = Connection(path, timeout)
     try:
-        connection.request("GET", "/_ping")
+        connection.request("GET", what)
         response = connection.getresponse()
-        if response.status != 200 or response.read().strip() != b"OK":
-            raise ConnectionError(f"/_ping answered {response.status}")
-        return response.headers.get("Server", "an engine without a name")
+        if response.status != 200:
+            raise ConnectionError(f"{what} answered {response.status}")
+        return response.headers, response.read()
     except http.client.HTTPException as error:
         raise ConnectionError(f"it does not speak HTTP ({error!r})") from error
     finally:
