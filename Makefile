@@ -43,6 +43,7 @@ lint:  ## locks, style, types, layers
 	@$(prepare) test
 	.venv/bin/uv lock --check --quiet --python $(PYTHON)
 	.venv/bin/uv lock --check --quiet --python $(PYTHON) --project clients
+	.venv/bin/uv lock --check --quiet --python $(PYTHON) --project tests/live/tempest
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROJECTS = [ROOT, ROOT / "clients"]
+PROJECTS = [ROOT, ROOT / "clients", ROOT / "tests" / "live" / "tempest"]
 INDEX = "https://pypi.org/simple"
 FILES = "https://files.pythonhosted.org/"
 
