@@ -135,7 +135,7 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
 
 def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
     """Give waiting containers to hosts: rows of uuid_, host, revision and addresses."""
-    tx.run(_PLACE, placed)
+    tx.many(_PLACE, placed)
 
 
 _PLACE = (

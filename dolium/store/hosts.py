@@ -135,10 +135,10 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
         for name in ("cpu_m", "memory_mib", "disk_gib"):
             total[name] += getattr(one, name)
     with tx.connection.begin_nested() as savepoint:
-        if tx.run(_CLAIM, list(sums.values())).rowcount != len(sums):
+        if tx.many(_CLAIM, list(sums.values())) != len(sums):
             savepoint.rollback()
             return False
-        tx.run(claims.insert(), [msgspec.structs.asdict(one) for one in wanted])
+        tx.many(claims.insert(), [msgspec.structs.asdict(one) for one in wanted])
     for host in sums:
         tx.hint(f"host:{host}")
     return True

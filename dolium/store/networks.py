@@ -92,7 +92,7 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
     """Write ports down with their addresses; one address is never given twice."""
     if not made:
         return
-    tx.run(
+    tx.many(
         ports.insert(),
         [
             {
@@ -104,7 +104,7 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
             for port in made
         ],
     )
-    tx.run(
+    tx.many(
         addresses.insert(),
         [
             {
