@@ -86,6 +86,8 @@ class Installation:
         """Whether an authenticated request is answered."""
         if self.process is not None and self.process.poll() is not None:
             raise RuntimeError(f"dolium up ended:\n{self._log.read_text()[-3000:]}")
+        if not (self.state / "admin-openrc").exists():
+            return False
         try:
             return self.client("admin-openrc").raw("GET", "/v1/containers")[0] == 200
         except (OSError, wire.Refused):

@@ -88,7 +88,11 @@ class Lab:
     def installation(self) -> Installation:
         """A Dolium that has been started before, so that nothing is made for the first time."""
         made = Installation(self.folder / "state")
-        made.prepare()
+        try:
+            made.prepare()
+        except BaseException:
+            made.stop()
+            raise
         return made
 
     @cached_property
