@@ -141,6 +141,9 @@ class Policy:
             if self._enforcer is None or stamp == self._stamp:
                 return
             self._stamp = stamp
+            if stamp is None:
+                LOG.error("policy file %s is gone, the old rules stay", self._file)
+                return
             try:
                 self._enforcer = self._load()
             except Exception as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cheroot import wsgi
 
@@ -50,6 +51,7 @@ class Server:
     def start(self) -> None:
         """Take the port and begin to answer; raises StartError when the port is taken."""
         try:
+            _try(self._listen, self.port)
             self._server.prepare()
         except OSError as error:
             raise errors.StartError(why=_why(error, self._listen, self.port)) from None
@@ -74,15 +76,18 @@ def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> N
     LOG.log(level, "%s", msg, exc_info=traceback)
 
 
+def _try(listen: str, port: int) -> None:
+    # Cheroot hides the error's number in a text and leaves its socket open.
+    family = socket.AF_INET6 if ":" in listen else socket.AF_INET
+    with socket.create_server((listen, port), family=family):
+        pass
+
+
 def _why(error: OSError, listen: str, port: int) -> str:
-    text, where = str(error), f"port {port} of {listen}"
-    known: dict[int, Any] = {
+    where = f"port {port} of {listen}"
+    known = {
         errno.EADDRINUSE: f"Somebody else listens on {where}; stop them or set [api] port",
         errno.EACCES: f"Only root may listen on {where}; set [api] port to one above 1023",
         errno.EADDRNOTAVAIL: f"This machine has no address {listen}; set [api] listen",
     }
-    for number, sentence in known.items():
-        # Cheroot packs the error of each address family into one text.
-        if error.errno == number or f"[Errno {number}]" in text:
-            return str(sentence)
-    return f"Can't listen on {where}: {text}"
+    return known.get(error.errno or 0, f"Can't listen on {where}: {error}")

@@ -1,0 +1,108 @@
+"""What must hold for every route there is, also for those somebody adds tomorrow."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dolium.api.policy import Policy
+from dolium.api.routes import ROUTES, Route
+from tests.stories.cloud import Cloud
+
+GUARDED = [route for route in ROUTES if route.rule]
+ONE = [route for route in GUARDED if "{container}" in route.path]
+
+
+def _id(route: Route) -> str:
+    return f"{route.verb} {route.path}"
+
+
+def _path(route: Route, container: str) -> str:
+    path = route.path.format(container=container, request_id="req-1")
+    return path + ("?name=other" if path.endswith("/rename") else "")
+
+
+def _version(route: Route) -> str:
+    return f"1.{route.until}"
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+def _running(cloud: Cloud) -> str:
+    reply = cloud.call("POST", "/v1/containers?run=true", body={"image": "cirros", "name": "web"})
+    cloud.host.look()
+    return str(reply.json["uuid"])
+
+
+def test_this_file_knows_how_to_fill_every_path() -> None:
+    variables = {name for route in ROUTES for name in re.findall("{(.*?)}", route.path)}
+    assert variables == {"container", "request_id"}
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=_id)
+def test_nothing_is_told_without_a_token(cloud: Cloud, route: Route) -> None:
+    uuid = _running(cloud)
+    reply = cloud.call(route.verb, _path(route, uuid), who=None, version=_version(route), body={})
+    assert reply.status == 401
+
+
+@pytest.mark.parametrize("route", ONE, ids=_id)
+def test_another_projects_container_does_not_exist(cloud: Cloud, route: Route) -> None:
+    uuid = _running(cloud)
+    before = cloud.call("GET", f"/v1/containers/{uuid}").raw
+    for ident in (uuid, "web"):
+        reply = cloud.call(
+            route.verb, _path(route, ident), who="bob", version=_version(route), body={}
+        )
+        assert reply.status == 404
+        assert reply.json["errors"][0]["code"] == "container.container-not-found"
+    assert cloud.call("GET", f"/v1/containers/{uuid}").raw == before
+    assert len(cloud.call("GET", f"/v1/containers/{uuid}/container_actions").json) == 1
+
+
+@pytest.mark.parametrize("route", [r for r in GUARDED if r not in ONE], ids=_id)
+def test_no_collection_shows_another_projects_things(cloud: Cloud, route: Route) -> None:
+    uuid = _running(cloud)
+    body = {"image": "cirros"} if route.verb == "POST" else None
+    reply = cloud.call(route.verb, route.path, who="bob", body=body)
+    assert reply.status < 300
+    assert uuid not in reply.raw.decode()
+    assert "north" not in reply.raw.decode()
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=_id)
+def test_a_reader_may_look_and_nothing_else(cloud: Cloud, route: Route) -> None:
+    uuid = _running(cloud)
+    reply = cloud.call(route.verb, _path(route, uuid), who="rita", version=_version(route), body={})
+    if route.verb == "GET":
+        assert reply.status in (200, 404)  # 404: there is no action req-1
+    else:
+        assert reply.status == 403
+        assert reply.json["errors"][0]["code"] == "container.policy-not-authorized"
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=_id)
+def test_the_policy_knows_the_rule(route: Route) -> None:
+    assert Policy().known(route.rule)
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.until < 40], ids=_id)
+def test_what_ended_is_not_there_any_more(cloud: Cloud, route: Route) -> None:
+    uuid = _running(cloud)
+    reply = cloud.call(route.verb, _path(route, uuid), version=f"1.{route.until + 1}", body={})
+    assert reply.status == 406
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=_id)
+def test_every_answer_below_v1_names_its_version_and_request(cloud: Cloud, route: Route) -> None:
+    uuid = _running(cloud)
+    reply = cloud.call(route.verb, _path(route, uuid), version=_version(route), body={})
+    assert re.fullmatch(
+        r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", reply.headers["x-openstack-request-id"]
+    )
+    if route.path.startswith("/v1"):
+        assert reply.headers["openstack-api-version"] == f"container {_version(route)}"

@@ -1,0 +1,99 @@
+"""The server on a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from dolium import errors
+from dolium.api.call import MOST_BODY
+from dolium.api.server import MOST_HEADERS, Server
+from tests.stories.cloud import Cloud
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    started = Server(Cloud().app, port=0, threads=2)
+    started.start()
+    yield started
+    started.stop()
+
+
+def _ask(server: Server, verb: str, path: str, **more: object) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request(verb, path, **more)  # type: ignore[arg-type]
+    reply = connection.getresponse()
+    body = reply.read()
+    connection.close()
+    return reply.status, body
+
+
+def test_it_answers_on_loopback(server: Server) -> None:
+    assert _ask(server, "GET", "/healthcheck") == (200, b"OK")
+    status, body = _ask(server, "GET", "/v1/containers", headers={"X-Auth-Token": "alice"})
+    assert (status, body) == (200, b'{"containers":[],"next":null}')
+
+
+def test_links_carry_the_address_the_client_used(server: Server) -> None:
+    status, body = _ask(server, "GET", "/")
+    assert status == 200
+    assert f"http://127.0.0.1:{server.port}/v1/".encode() in body
+
+
+def test_one_connection_serves_many_requests(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for _ in range(3):
+        connection.request("GET", "/healthcheck")
+        assert connection.getresponse().read() == b"OK"
+    local = connection.sock.getsockname()
+    connection.request("DELETE", "/v1/containers/nosuch", headers={"X-Auth-Token": "alice"})
+    reply = connection.getresponse()
+    assert (reply.status, bool(reply.read())) == (404, True)
+    assert connection.sock.getsockname() == local
+    connection.close()
+
+
+def test_a_body_in_chunks_is_read(server: Server) -> None:
+    status, _ = _ask(
+        server,
+        "POST",
+        "/v1/containers",
+        body=iter([b'{"image":', b'"cirros"}']),
+        headers={"X-Auth-Token": "alice", "Content-Type": "application/json"},
+        encode_chunked=True,
+    )
+    assert status == 202
+
+
+def test_a_port_that_is_taken_is_named(server: Server) -> None:
+    second = Server(Cloud().app, port=server.port)
+    with pytest.raises(errors.StartError, match=f"port {server.port} of 127.0.0.1"):
+        second.start()
+    assert _ask(server, "GET", "/healthcheck")[0] == 200
+
+
+def test_an_address_that_is_not_ours_is_named() -> None:
+    with pytest.raises(errors.StartError, match=r"no address 192\.0\.2\.1"):
+        Server(Cloud().app, listen="192.0.2.1", port=0).start()
+
+
+def test_a_stopped_server_frees_its_port(server: Server) -> None:
+    port = server.port
+    server.stop()
+    again = Server(Cloud().app, port=port)
+    again.start()
+    assert _ask(again, "GET", "/healthcheck")[0] == 200
+    again.stop()
+
+
+def test_endless_headers_and_bodies_are_refused(server: Server) -> None:
+    long = {"X-Auth-Token": "a" * (MOST_HEADERS + 1)}
+    assert _ask(server, "GET", "/v1/containers", headers=long)[0] == 413
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        head = "POST /v1/containers HTTP/1.1\r\nHost: x\r\nX-Auth-Token: alice\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {MOST_BODY + 1}\r\n\r\n"
+        raw.sendall(head.encode())
+        assert b" 413 " in raw.recv(4096).split(b"\r\n")[0]
