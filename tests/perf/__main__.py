@@ -24,7 +24,8 @@ ALONE = ("placing", "durable", "answers")
 IN_LAB = ("restart", "memory", "imports", "starts", "rate")
 """Modules that measure a whole installation, in this order: the first ones want it fresh."""
 
-ROOT = Path(__file__).parents[2]
+COMMAND = "make bench ARGS='--page docs/reference/benchmarks.md'"
+"""What the page says it was made by."""
 
 
 def main() -> int:
@@ -32,7 +33,11 @@ def main() -> int:
     options = _options()
     names = options.names or [*ALONE, *IN_LAB]
     if any(name in IN_LAB for name in names) and not lab.inside():
-        return lab.enter(sys.argv[1:])
+        if why := lab.missing():
+            print(f"not measured: {', '.join(set(names) & set(IN_LAB))} ({why})")
+            names = [name for name in names if name in ALONE]
+        else:
+            return lab.enter(sys.argv[1:])
     load = os.getloadavg()[0]
     figures: list[Figure] = []
     broken = False
@@ -43,12 +48,12 @@ def main() -> int:
             except Exception:
                 broken = True
                 traceback.print_exc()
-    about = report.surroundings(load)
     print(report.table(figures))
+    about = report.surroundings(load)
     if options.json:
         report.write_json(options.json, figures, about)
     if options.page:
-        report.write_page(options.page, figures, about, "make bench")
+        report.write_page(options.page, figures, about, COMMAND)
     return int(broken or any(figure.met is False for figure in figures))
 
 
@@ -61,10 +66,13 @@ def _measured(name: str, installation: lab.Lab) -> Iterator[Figure]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *ALONE, *IN_LAB], metavar="name")
+    parser.add_argument("names", nargs="*", metavar="name", help=" ".join((*ALONE, *IN_LAB)))
     parser.add_argument("--json", type=Path, help="write every sample there")
     parser.add_argument("--page", type=Path, help="write the reference page there")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := set(options.names) - {*ALONE, *IN_LAB}:
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}")
+    return options
 
 
 if __name__ == "__main__":
