@@ -34,11 +34,14 @@ class Wiring:
         plugin_name: str,
         deployment: str,
         *,
+        pairs: Pairs | None = None,
         mint: Callable[[], str] = secrets.token_urlsafe,
     ) -> None:
-        """plugin_name: under which Docker finds our socket; mint: makes a token nobody guesses."""
+        """plugin_name: under which Docker finds our socket; pairs: those the plugin makes, where
+        it began to answer before there was an engine; mint: makes a token nobody guesses.
+        """
         self.ledger = Ledger(journal)
-        self.pairs = Pairs(self.ledger, binder)
+        self.pairs = pairs or Pairs(self.ledger, binder)
         self._binder = binder
         self._engine = engine
         self._plugin_name = plugin_name

@@ -13,10 +13,12 @@ from dolium.beside.process import look
 from dolium.cli.roles import Host
 from dolium.cli.state import Running, State
 from dolium.cli.up import engine_of, keystone_of
-from dolium.drivers.engine.docker import Docker
+from dolium.model.container import State as Seen
 from dolium.store import deployments
 from dolium.store.store import Store
 
+LIVE = (Seen.RUNNING, Seen.PAUSED)
+STOP_CONTAINER_S = 10
 STOP_S = 180.0
 """Containers get their time to stop, ten at once."""
 
@@ -62,23 +64,21 @@ def _clear(config: conf.Config, state: State) -> list[str]:
     deployment = deployments.ensure(store, time.time())
     store.close()
     beside = engine_of(config, state, deployment)
-    if (state.folder / "engine").exists():
-        # Started again if it was killed too: only an engine can stop its containers.
-        left.append(beside.start())
-    _rest(str(beside.socket), deployment)
+    host = Host(config, state.agent, deployment)
+    host.prepare()
+    if beside.start() and beside.ours:  # an engine that was killed too is needed to stop what runs
+        left.append("an engine")
+    host.join(beside.socket)
+    left += _rest(host, deployment)
+    host.unwire(engine_too=not beside.ours)
     beside.stop()
-    Host(config, state.agent, deployment).release()
+    host.close()
     return left
 
 
-def _rest(socket: str, deployment: str) -> None:
+def _rest(host: Host, deployment: str) -> list[str]:
     """Stop what runs of ours, all at once; `dolium up` brings it back."""
-    engine = Docker(Docker.Options(socket=socket))
-    try:
-        running = [seen.handle for seen in engine.listing(deployment) if seen.state == "running"]
-        with ThreadPoolExecutor(max(1, len(running))) as pool:
-            list(pool.map(lambda handle: engine.stop(handle, 10), running))
-    except errors.DriverError as error:
-        sys.stderr.write(f"dolium: {error}; its containers were not stopped\n")
-    finally:
-        engine.close()
+    running = [s.handle for s in host.engine.listing(deployment) if s.state in LIVE]
+    with ThreadPoolExecutor(max(1, len(running))) as pool:
+        list(pool.map(lambda handle: host.engine.stop(handle, STOP_CONTAINER_S), running))
+    return [f"{len(running)} containers"] if running else []

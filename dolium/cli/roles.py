@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from dolium import conf
 from dolium.agent.agent import Agent
 from dolium.agent.core import Options as AgentOptions
 from dolium.agent.journal import Journal
-from dolium.agent.plugin.server import Server as Plugin
+from dolium.agent.plugin.ledger import Ledger
+from dolium.agent.plugin.pairs import Pairs
+from dolium.agent.plugin.plugin import Plugin
+from dolium.agent.plugin.server import Server as PluginServer
 from dolium.agent.wiring import Wiring
 from dolium.api import app
 from dolium.api.auth import Auth
@@ -28,6 +32,7 @@ from dolium.link.local import LocalControl, LocalHosts
 from dolium.model.clock import SystemClock
 from dolium.store.store import Store
 
+LOG = logging.getLogger(__name__)
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -83,11 +88,11 @@ class Host:
         self._binder = binder(
             binder.Options(deployment=deployment, state=str(folder / "kernel.json"))
         )
-        self._plugin = Plugin(
-            self._journal,
-            self._binder,
-            Path(config.network.plugin_dir) / f"{self._name}.sock",
-            command_line_project=config.network.command_line_project,
+        ledger = Ledger(self._journal)
+        self._pairs = Pairs(ledger, self._binder)
+        plugin = Plugin(ledger, self._pairs, config.network.command_line_project)
+        self._plugin = PluginServer(
+            Path(config.network.plugin_dir) / f"{self._name}.sock", plugin.answer
         )
 
     def prepare(self) -> None:
@@ -95,21 +100,33 @@ class Host:
         self._binder.prepare()
         self._plugin.start()
 
-    def agent(self, control: Control, engine_socket: Path) -> Agent:
-        """The agent itself, on the local link."""
+    def join(self, engine_socket: Path) -> None:
+        """When an engine answers: what wires its containers."""
         config = self._config
         kind = load("engine", config.engine.driver)
-        engine = kind(
+        self.engine = kind(
             kind.Options(
                 socket=str(engine_socket),
                 tenant_runtime=config.engine.tenant_runtime,
                 pids_limit=config.engine.pids_limit,
             )
         )
+        self.wiring = Wiring(
+            self._journal,
+            self._binder,
+            self.engine,
+            self._name,
+            self._deployment,
+            pairs=self._pairs,
+        )
+
+    def agent(self, control: Control) -> Agent:
+        """The agent itself, on the local link."""
+        config = self._config
         made = Agent(
             LocalControl(control.hosts),
-            engine,
-            Wiring(self._journal, self._binder, engine, self._name, self._deployment),
+            self.engine,
+            self.wiring,
             self._journal,
             SystemClock(),
             random.Random(),
@@ -123,8 +140,12 @@ class Host:
         control.link.join(config.host, made)
         return made
 
-    def release(self) -> None:
-        """After the engine stopped: answer no more, take our rules off the machine."""
+    def unwire(self, *, engine_too: bool) -> None:
+        """After the containers stopped, while the engine still answers: leave no network."""
+        for sentence in self.wiring.release(engine_too=engine_too):
+            LOG.warning("%s", sentence)
+
+    def close(self) -> None:
+        """After the engine stopped: answer Docker no more."""
         self._plugin.stop()
-        self._binder.release()
         self._journal.close()

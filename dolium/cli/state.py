@@ -34,7 +34,7 @@ class State:
         self.folder = folder
         self.database = folder / "dolium.sqlite"
         self.agent = folder / "agent"
-        self.engine = folder / "engine"
+        self.log = folder / "dolium.log"
         self._running = folder / "running.json"
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import logging.handlers
 import os
 import signal
 import sys
@@ -32,12 +33,12 @@ def run(config: conf.Config) -> int:
     """Start everything, wait until somebody ends it, stop everything in order."""
     if os.geteuid() != 0:
         raise NotRoot(command="dolium up")
-    _log(config)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ending.set())
     state = State(config.state_dir)
     with state.held(), contextlib.ExitStack() as stack:
+        _log(config, state)
         _say("state", f"{state.folder}")
         begun = time.monotonic()
         running = _start(config, state, stack, ending)
@@ -69,7 +70,7 @@ def _start(
     threading.Thread(target=auth.warm, name="warm", daemon=True).start()
     control = Control(config, store, deployment, auth)
     host = Host(config, state.agent, deployment)
-    stack.callback(host.release)
+    stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
     beside = engine_of(config, state, deployment)
     _say("engine", beside.start())
@@ -78,7 +79,9 @@ def _start(
     stack.callback(control.server.stop)
     control.conductor.start()
     stack.callback(control.conductor.stop)
-    agent = host.agent(control, beside.socket)
+    host.join(beside.socket)
+    agent = host.agent(control)
+    stack.callback(host.unwire, engine_too=not beside.ours)
     agent.start()
     stack.callback(agent.stop, rest=True)
     if not agent.enrolled(ENROL_S):
@@ -138,14 +141,19 @@ def _started() -> int:
     return me.started if me else 0
 
 
-def _log(config: conf.Config) -> None:
+def _log(config: conf.Config, state: State) -> None:
+    """All of it into a file, what needs somebody's attention to the terminal too."""
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.WARNING)
+    state.log.touch(mode=0o600)
+    file = logging.handlers.WatchedFileHandler(state.log)
     logging.basicConfig(
-        stream=sys.stderr,
         level=logging.DEBUG if config.default.debug else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        handlers=[console, file],
     )
     # What libraries have to say about each request is not for people who watch a service.
-    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "pyroute2", "oslo"):
+    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "pyroute2", "oslo", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
