@@ -61,11 +61,13 @@ bench:  ## measure, and compare with the budgets
 	@$(prepare) test
 	$(PYTHON) -m tests.perf $(ARGS)
 
-docs:  ## write docs/reference/configuration.md from the options
+docs:  ## write the references of options and policy rules
 	@$(prepare) run
 	@mkdir -p docs/reference
 	$(PYTHON) -m dolium.conf > docs/reference/configuration.md.new
 	@mv docs/reference/configuration.md.new docs/reference/configuration.md
+	$(PYTHON) -m dolium.api.rules > docs/reference/policy.yaml.new
+	@mv docs/reference/policy.yaml.new docs/reference/policy.yaml
 
 down:  ## stop what `make demo` started and take back what it changed
 	@.venv/bin/dolium down
