@@ -202,6 +202,14 @@ class Ledger:
         """One endpoint."""
         return self._journal.get("endpoint", docker_id, Endpoint)
 
+    def current(self, docker_id: str) -> Endpoint | None:
+        """One endpoint, unless its port is another endpoint by now."""
+        found = self.endpoint(docker_id)
+        reserved = self.reserved(found.container) if found and found.container else None
+        if found and reserved and reserved.live.get(found.port.uuid) != docker_id:
+            return None
+        return found
+
     def endpoints(self) -> dict[str, Endpoint]:
         """All of them."""
         return self._journal.all("endpoint", Endpoint)
