@@ -125,6 +125,8 @@ class Agent:
                 tries += 1
                 LOG.warning("%s: %s", what, error)
             except Exception:
+                if self._stopping.is_set():
+                    return  # a long poll that ended after everything else did
                 tries += 1
                 LOG.exception("%s: a bug", what)
             if tries:

@@ -33,6 +33,11 @@ from dolium.model.wish import Answer, Facts, Page, Question, Wish
 LOG = logging.getLogger(__name__)
 
 
+TIDY_S = 15.0
+"""Least time between two tidyings: what one finds surplus the next one takes, so whatever is
+being made meanwhile (an interface on its way into a container) must have had time to arrive."""
+
+
 class Wiring(passes.Wiring, Protocol):
     """What the agent needs of the host's side of networks (agent/wiring.py)."""
 
@@ -98,6 +103,7 @@ class Core:
             stopping=stopping,
         )
         self._converge = Converge(self._tools, rng)
+        self._tidied = -TIDY_S
 
     @property
     def deployment(self) -> str:
@@ -222,6 +228,10 @@ class Core:
         if not self._complete:
             return []
         self._judge(strange)
+        now = self._tools.clock.monotonic()
+        if now - self._tidied < TIDY_S:
+            return []
+        self._tidied = now
         networks = {net.uuid for wish in wishes.values() for net in wish.networks}
         return self._wiring.tidy({*wishes, *lives, *strange}, networks)
 
