@@ -14,8 +14,9 @@ from typing import Any
 from dogpile.cache import register_backend
 from dogpile.cache.api import NO_VALUE, CacheBackend
 
-LIMIT = 8192
-"""Values kept; the one least recently used goes first. Measured: about 4 KiB each."""
+LIMIT = 2048
+"""Values kept per region of the cache; the one least recently used goes first. A token is about
+5 KiB, so that the tokens take 10 MiB at most."""
 
 
 class Bounded(CacheBackend):

@@ -53,9 +53,10 @@ def main(argv: list[str]) -> int:
     listening = _listen(wish["address"], wish["port"])
     gc.disable()  # a fifth of the start goes into looking for garbage that isn't there
     application = _application(folder)
-    from dolium.beside import keystone_content
+    from dolium.beside import keystone_content, keystone_turns
 
     keystone_content.fill(folder, wish)
+    keystone_turns.warm(application, wish)
     gc.freeze()  # what a start has made stays for ever: never look at it again
     gc.enable()
     _serve(application, listening)
@@ -73,13 +74,14 @@ def _listen(address: str, port: int) -> socket.socket:
 
 def _application(folder: Path) -> Any:
     """Keystone's WSGI application on the configuration of `folder`, its tables up to date."""
-    from dolium.beside import cache, keystone_schema
+    from dolium.beside import cache, keystone_schema, keystone_turns
 
     # A folder of our own instead of /etc/keystone/keystone.conf.d, which belongs to another one.
     sys.argv = ["keystone", "--config-dir", str(folder / "keystone.conf.d")]
     (folder / "keystone.conf.d").mkdir(exist_ok=True)
     cache.register()
     _defer(DEFERRED)
+    keystone_turns.install()
     from keystone.server.flask import core
 
     return core.initialize_application(

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,24 @@ def test_random_passwords_are_cheap_to_check_and_chosen_ones_are_not(keystone: K
     rounds = {name: value.split("$")[2] for name, value in rows}
     database.close()
     assert rounds == {"admin": "04", "demo": "04", "dolium": "04", "anna": "10"}
+
+
+def test_many_at_once_get_no_error(keystone: Keystone) -> None:
+    admin, _ = sign_in(keystone.credentials("admin"))
+    service, _ = sign_in(keystone.credentials("dolium"))
+    url = keystone.auth_url
+
+    def work(worker: int) -> None:
+        for round in range(3):
+            name = f"many-{worker}-{round}"
+            user = {"name": name, "domain_id": "default", "password": "chosen by many"}
+            _, made = call("POST", f"{url}/users", {"user": user}, token=admin)
+            theirs, _ = sign_in(keystone.credentials("demo"))
+            call("GET", f"{url}/auth/tokens", token=service, subject=theirs)
+            call("DELETE", f"{url}/users/{made['user']['id']}", token=admin)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))  # raises what any of them met
 
 
 def test_a_moved_service_and_a_moved_keystone_are_found_in_the_catalog(
