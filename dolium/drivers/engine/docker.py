@@ -306,7 +306,7 @@ class Docker(base.Engine):
 
     def _told(self, stream: Stream) -> Iterator[base.Happened]:
         with stream:
-            for line in stream.lines():
+            while line := stream.line():
                 event = answers.happened(msgspec.json.decode(line, type=answers.Told))
                 if event is not None:
                     yield event

@@ -27,12 +27,20 @@ _NO_PROGRAM = re.compile(
     r"""exec format error)""",
     re.IGNORECASE | re.DOTALL,
 )
-_PLUGIN = re.compile(r"(?:Network|Ipam|Volume)Driver\.\w+: (?P<why>.*)", re.DOTALL)
+_PLUGIN = re.compile(
+    r"(?:failed to create endpoint \S+ on network \S+: remote|(?:Network|Ipam|Volume)Driver\.\w+): "
+    r"(?P<why>.*)",
+    re.DOTALL,
+)
+_AWAY = re.compile(
+    r"""https?://[^\s"]*plugins[^\s"]*"?: (?P<why>.*)|(?P<missing>[Pp]lugin "?\S+"? not found)""",
+    re.DOTALL,
+)
 _LOST = re.compile(
     r"connection refused|connection reset|broken pipe|transport is closing|ttrpc: closed"
     r"|i/o timeout|context deadline exceeded|context canceled|unexpected EOF|: EOF$"
     r"|error reading from server|Unavailable desc|shutting down|is already in progress"
-    r"|plugin .{0,80}not found|no such file or directory: .*\.sock|database is locked",
+    r"|database is locked",
     re.IGNORECASE,
 )
 _THING = re.compile(r"[Nn]o such (?P<kind>\w+)(?: with name or ID)?:? \"?(?P<id>[^\s\":]+)")
@@ -64,10 +72,12 @@ def fail(status: int, message: str, what: str = WHAT) -> NoReturn:
     heals by itself, raises Unanswered.
     """
     text = clean(message) or f"HTTP status {status}"
-    if _FULL.search(text):
-        raise errors.Full(what=what, why=text)
     if sentence := no_program(text):
         raise errors.Refused(why=sentence)
+    if _FULL.search(text):
+        raise errors.Full(what=what, why=text)
+    if away := _AWAY.search(text):
+        raise errors.Unanswered(what="Network plugin", why=away["why"] or away["missing"])
     if plugin := _PLUGIN.search(text):
         if _LOST.search(plugin["why"]):
             raise errors.Unanswered(what="Network plugin", why=plugin["why"])

@@ -11,7 +11,6 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ T = TypeVar("T")
 
 VERSION = (1, 41)
 """The version of the API that this code was written and tested against (Docker 20.10)."""
+BUFFER = 65536
 KEPT = 8
 """Idle connections kept open."""
 
@@ -77,40 +77,33 @@ class Connection(HTTPConnection):
 
 
 class Stream:
-    """An answer that comes bit by bit. Close it, or use `with`."""
+    """An answer that comes bit by bit. Close it, or use `with`.
+
+    http.client reads its head only: its way of reading a body can't wait with a limit.
+    """
 
     def __init__(self, connection: Connection, what: str) -> None:
         self._connection = connection
         self._what = what
         self._response: HTTPResponse | None = None
+        assert connection.sock is not None
         self._socket = connection.sock
+        self._body = Body(None, chunked=False)
+        self._pending = bytearray()
         self._closed = False
 
     def ready(self, seconds: float) -> bool:
-        """Wait until the next read of the body won't; False when the time is over."""
+        """Wait until the next read won't; False when the time is over."""
         deadline = time.monotonic() + seconds
-        if self._response is None and not self._connection.ready(seconds):
+        if self._response is None and not _readable(self._socket, seconds):
             return False
-        response = self._head()
-        if response.status >= 400 or response.fp is None:
+        if self._head().status >= 400:
             return True
-        assert self._socket is not None
-        # Bytes may wait in the reader's buffer, where poll can't see them.
-        self._socket.setblocking(False)
-        try:
-            if response.fp.peek(1):
-                return True
-        except OSError:
-            return True  # the read will say why
-        finally:
-            self._socket.settimeout(self._connection.timeout)
-        return _readable(self._socket, max(deadline - time.monotonic(), 0))
-
-    def _head(self) -> HTTPResponse:
-        with _lost(self._what):
-            if self._response is None:
-                self._response = self._connection.getresponse()
-            return self._response
+        while not self._pending and not self._body.over:
+            if not _readable(self._socket, max(deadline - time.monotonic(), 0)):
+                return False
+            self._fill()
+        return True
 
     def refusal(self) -> tuple[int, str] | None:
         """Read the head of the answer; status and words when it is an error."""
@@ -120,41 +113,62 @@ class Stream:
         with _lost(self._what):
             return response.status, _message(response.read())
 
-    def begin(self) -> None:
-        """Read the head of the answer; raises what an error status means."""
-        if refusal := self.refusal():
-            fail(*refusal, self._what)
-
-    def read(self, size: int = 65536) -> bytes:
-        """What is there; empty at the end."""
-        self.begin()
-        response = self._head()
-        with _lost(self._what):
-            return response.read1(size)
-
-    def lines(self) -> Iterator[bytes]:
-        """Line by line until the end."""
-        self.begin()
-        response = self._head()
-        while True:
-            with _lost(self._what):
-                line = response.readline()
-            if not line:
-                return
-            yield line
+    def read(self) -> bytes:
+        """What is there, waiting for something; empty at the end."""
+        self._begin()
+        while not self._pending and not self._body.over:
+            self._fill()
+        data = bytes(self._pending)
+        self._pending.clear()
+        return data
 
     def line(self) -> bytes:
         """The next line; empty at the end."""
-        return next(self.lines(), b"")
+        self._begin()
+        while (end := self._pending.find(b"\n") + 1) == 0:
+            if self._body.over:
+                end = len(self._pending)
+                break
+            self._fill()
+        line = bytes(self._pending[:end])
+        del self._pending[:end]
+        return line
 
     def close(self) -> None:
         """Hang up; a read that another thread waits in ends."""
         self._closed = True
-        if self._socket is not None:
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other side was faster
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other side was faster
+
+    def _head(self) -> HTTPResponse:
+        if self._response is None:
+            with _lost(self._what):
+                self._response = response = self._connection.getresponse()
+                self._body = Body(response.length, chunked=bool(response.chunked))
+                # The first bytes of the body may be in the reader's buffer, where poll can't
+                # see them; later ones never are, because each fill empties it.
+                self._socket.setblocking(False)
+                try:
+                    if response.status < 400 and response.fp.peek(1):
+                        self._pending += self._body.feed(response.fp.read1(BUFFER))
+                finally:
+                    self._socket.settimeout(self._connection.timeout)
+        return self._response
+
+    def _begin(self) -> None:
+        if refusal := self.refusal():
+            fail(*refusal, self._what)
+
+    def _fill(self) -> None:
+        """One read from the connection."""
+        with _lost(self._what):
+            data = self._head().fp.read1(BUFFER)
+            if not data and self._closed:
+                self._body.over = True
+            else:
+                self._pending += self._body.feed(data)
 
     def __enter__(self) -> Stream:
         return self
@@ -164,6 +178,50 @@ class Stream:
         if self._response is not None:
             self._response.close()
         self._connection.close()
+
+
+class Body:
+    """Takes the pieces of an HTTP body as they come off the wire, gives what they carry."""
+
+    def __init__(self, length: int | None, *, chunked: bool) -> None:
+        """length: None when only the end of the connection ends it."""
+        self.over = length == 0 and not chunked
+        self._left = 0 if chunked else length
+        self._chunked = chunked
+        self._wire = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """What the piece carries; an empty piece is the end of the connection."""
+        if not data:
+            if self._chunked or self._left:
+                raise ConnectionResetError("the answer is incomplete")
+            self.over = True
+        if self._left is None:
+            return data
+        self._wire += data
+        carried = bytearray()
+        while not self.over:
+            taken = self._wire[: self._left]
+            del self._wire[: self._left]
+            carried += taken
+            self._left -= len(taken)
+            if self._left or not self._next():
+                break
+        return bytes(carried)
+
+    def _next(self) -> bool:
+        """Go on to the next chunk, if its size has come."""
+        if not self._chunked:
+            self.over = True
+            return False
+        head = bytes(self._wire).lstrip(b"\r\n")
+        size, end, _ = head.partition(b"\r\n")
+        if not end:
+            return False
+        self._left = int(size.split(b";")[0], 16)
+        del self._wire[: len(self._wire) - len(head) + len(size) + 2]
+        self.over = self._left == 0
+        return True
 
 
 class Client:
