@@ -53,10 +53,10 @@ def _paused(p: Pass) -> str:
 
 def _note_running(p: Pass) -> None:
     p.launched()
-    life, now = p.life, p.tools.incarnation()
+    life = p.life
     epoch = max(life.started, p.wish.start_epoch)
-    if (life.running, life.started, life.next_at, life.rested) != (now, epoch, None, False):
-        life.running, life.started, life.next_at, life.rested = now, epoch, None, False
+    if (life.started, life.next_at, life.rested) != (epoch, None, False):
+        life.started, life.next_at, life.rested = epoch, None, False
         p.save()
 
 

@@ -88,14 +88,26 @@ class Pass:
     def look(self) -> Seen | None:
         """Ask the engine for the container of the wish's own generation."""
         self.known = False
+        # Asked before the look: should the engine be restarted in between, what we note as
+        # running is of the older run, and comes back.
+        incarnation = self.tools.incarnation()
         name = engine_name(self.wish.uuid, self.wish.created_generation)
         self.seen = self.tools.engine.look(name)
         self.known = True
-        if self.seen is not None and not self.life.exists:
-            self._mark(self.wish.created_generation)
-            self.life.exists = True
-            self.save()
+        if self.seen is not None:
+            self._witness(self.seen, incarnation)
         return self.seen
+
+    def _witness(self, seen: Seen, incarnation: str) -> None:
+        life = self.life
+        runs = seen.state in LIVE and life.running != incarnation
+        if life.exists and not runs:
+            return
+        life.exists = True
+        self._mark(self.wish.created_generation)
+        if runs:
+            life.running = incarnation
+        self.save()
 
     def save(self) -> None:
         """Write down what was done or is about to be."""

@@ -1,0 +1,277 @@
+"""What must hold when everything has calmed down, and what must hold at every moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from dolium.agent.plugin.ledger import Reserved
+from dolium.control.rows import amounts
+from dolium.model.container import Spec, State, Status, Verb, Wanted, engine_name
+from dolium.store import containers, schema
+from dolium.store.containers import Observed
+from tests.simulation.machines import STRANGER, Machine
+from tests.simulation.world import World
+
+SHOWN = {
+    State.RUNNING: Status.RUNNING,
+    State.PAUSED: Status.PAUSED,
+    State.EXITED: Status.STOPPED,
+    State.CREATED: Status.CREATED,
+}
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def holds(condition: object, what: str) -> None:
+    """Raise Broken unless the condition is true."""
+    if not condition:
+        raise Broken(what)
+
+
+def observed(world: World) -> list[Observed]:
+    """All rows."""
+    with world.store.read() as connection:
+        ids = [row[0] for row in connection.execute(sa.select(schema.containers.c.uuid))]
+        return list(containers.observed(connection, ids).values())
+
+
+def table(world: World, name: str) -> list[dict[str, Any]]:
+    """All rows of a table."""
+    with world.store.read() as connection:
+        rows = connection.execute(sa.select(schema.metadata.tables[name]))
+        return [dict(row._mapping) for row in rows]
+
+
+# --- at every moment -------------------------------------------------------------------------
+
+
+def always(world: World) -> None:
+    """What no kill and no fault may break for a moment."""
+    for machine in world.machines:
+        alive = Counter(b.labels.uuid for b in machine.engine.boxes.values() if b.alive)
+        holds(all(n == 1 for n in alive.values()), f"two live containers of one uuid: {alive}")
+        if machine.engine._down:
+            continue
+        for box in machine.engine.boxes.values():
+            for plug in box.plugs if box.alive else ():
+                name = machine.binder.port_name(plug.port.uuid)
+                holds(name in machine.binder.ports, f"{box.name} runs without its port")
+    everywhere = Counter(
+        b.labels.uuid for m in world.machines for b in m.engine.boxes.values() if b.alive
+    )
+    holds(all(n == 1 for u, n in everywhere.items() if u != STRANGER), "live on two hosts")
+
+
+class Watcher:
+    """Reads a project's changes now and then; what differs must have been told."""
+
+    def __init__(self, world: World, project: str) -> None:
+        self._world = world
+        self._project = project
+        self._revision = 0
+        self._known: dict[str, tuple[Any, ...]] = {}
+
+    def read(self) -> None:
+        """Compare what is visible now with what was, and with what the changes tell."""
+        with self._world.store.read() as connection:
+            c = schema.changes.c
+            told = connection.execute(
+                sa.select(c.revision, c.container_uuid)
+                .where(c.project_id == self._project, c.revision > self._revision)
+                .order_by(c.revision)
+            ).all()
+            t = schema.containers.c
+            rows = connection.execute(
+                sa.select(t.uuid, t.status, t.status_reason, t.task_state, t.started_at, t.cpu_m)
+                .where(t.project_id == self._project)
+            ).all()
+        numbers = [row[0] for row in told]
+        first = self._revision + 1
+        holds(numbers == list(range(first, first + len(numbers))), "a revision was skipped")
+        now = {row[0]: tuple(row) for row in rows}
+        moved = {u for u in now.keys() | self._known.keys() if now.get(u) != self._known.get(u)}
+        holds(moved <= {row[1] for row in told}, f"changes nobody was told of: {moved}")
+        self._revision, self._known = self._revision + len(numbers), now
+
+
+# --- in the calm -----------------------------------------------------------------------------
+
+
+def calm(world: World) -> None:
+    """Every wish met or explained, nothing left over, all sums right."""
+    rows = observed(world)
+    for row in rows:
+        _explained(world, row)
+    _sums(world, rows)
+    _actions(world)
+    _starts(world)
+    _signals(world)
+    for machine in world.machines:
+        _leftovers(machine, [row for row in rows if row.host == machine.name])
+
+
+def _explained(world: World, row: Observed) -> None:
+    what = f"{row.uuid[:4]} {row.status} ({row.status_reason}), wanted {row.wanted}"
+    holds(row.wanted != Wanted.DELETED, f"{what}: still there")
+    holds(row.task_state is None, f"{what}: still busy with {row.task_state}")
+    if row.status == Status.ERROR:
+        holds(row.status_reason, f"{what}: an error without a reason")
+        return
+    machine = next((m for m in world.machines if m.name == row.host), None)
+    holds(machine, f"{what}: on no host")
+    assert machine is not None
+    box = machine.engine.boxes.get(engine_name(row.uuid, row.created_generation))
+    holds(box, f"{what}: not in the engine")
+    assert box is not None
+    cause = machine.engine.ends.get(row.uuid, ["never started"])[-1]
+    what += f", engine says {box.state}, last end: {cause}"
+    if not box.alive and _refused(world, row.uuid):
+        return
+    if row.status != Status.RESTARTING:
+        holds(row.status == SHOWN[box.state], what)
+    spec = msgspec.json.decode(row.spec, type=Spec)
+    match Wanted(row.wanted):
+        case Wanted.RUNNING:
+            excused = cause == "kill" or (cause == "own" and _may_rest(spec, box.exit_code))
+            resting = row.status == Status.RESTARTING or excused
+            holds(box.state is State.RUNNING or (not box.alive and resting), what)
+        case Wanted.PAUSED:
+            excused = cause in ("own", "kill")
+            holds(box.state is State.PAUSED or (not box.alive and excused), what)
+        case _:
+            holds(not box.alive, what)
+
+
+def _refused(world: World, uuid: str) -> bool:
+    """Whether what was asked last had failed, so that the wish can't be met."""
+    asked = [a for a in table(world, "actions") if a["container_uuid"] == uuid]
+    return bool(asked) and not max(asked, key=lambda a: int(a["generation"]))["ok"]
+
+
+def _may_rest(spec: Spec, exit_code: int | None) -> bool:
+    """Whether the restart policy leaves a container alone that ended by itself."""
+    policy = spec.restart_policy
+    if policy is None:
+        return True
+    return policy.name == "on-failure" and (exit_code == 0 or policy.retries != "0")
+
+
+def _sums(world: World, rows: list[Observed]) -> None:
+    claims = {claim["container_uuid"]: claim for claim in table(world, "claims")}
+    placed = {row.uuid for row in rows if row.host is not None}
+    holds(claims.keys() == placed, f"claims of {claims.keys() ^ placed}")
+    for host in table(world, "hosts"):
+        for name in ("cpu_m", "memory_mib", "disk_gib"):
+            taken = sum(c[name] for c in claims.values() if c["host"] == host["name"])
+            used = host[f"used_{name}"]
+            holds(used == taken, f"{host['name']}: {name} {used}, claims {taken}")
+            holds(used <= host[f"total_{name}"], f"{host['name']}: {name} overfull")
+    for project in table(world, "projects"):
+        own = [
+            amounts(msgspec.json.decode(row.spec, type=Spec))
+            for row in rows
+            if row.project_id == project["id"]
+        ]
+        for name in ("containers", "cpu_m", "memory_mib", "disk_gib"):
+            total, used = sum(getattr(a, name) for a in own), project[f"used_{name}"]
+            holds(used == total, f"project {project['id']}: {name} {used}, rows {total}")
+    ports = {port["container_uuid"]: port["uuid"] for port in table(world, "ports")}
+    holds(ports.keys() == placed, f"ports of {ports.keys() ^ placed}")
+    owners = {address["port_uuid"] for address in table(world, "addresses")}
+    holds(owners == set(ports.values()), "addresses without ports")
+
+
+def _actions(world: World) -> None:
+    left = [a for a in table(world, "actions") if a["open"]]
+    holds(not left, f"open actions: {[(a['container_uuid'][:4], a['verb']) for a in left]}")
+
+
+def _asked_starts(action: dict[str, Any]) -> bool:
+    if action["verb"] == Verb.CREATE:
+        return bool(msgspec.json.decode(action["params"]).get("run"))
+    return action["verb"] in (Verb.START, Verb.REBOOT)
+
+
+def _starts(world: World) -> None:
+    """Once per epoch, and again only for a reason."""
+    begun: dict[str, list[float]] = {}
+    reasons: Counter[str] = Counter()
+    for machine in world.machines:
+        for uuid, at in machine.engine.begun:
+            begun.setdefault(uuid, []).append(at)
+        for uuid, causes in machine.engine.ends.items():
+            reasons[uuid] += sum(cause in ("crash", "rest") for cause in causes)
+            if world.crashed or _restarts(world, uuid):
+                reasons[uuid] += causes.count("own")
+        reasons.update(machine.engine.lost)
+    for action in table(world, "actions"):
+        uuid = action["container_uuid"]
+        if not _asked_starts(action):
+            continue
+        reasons[uuid] += 1
+        if action["ok"] and action["verb"] != Verb.START:
+            during = [
+                at
+                for at in begun.get(uuid, ())
+                if action["start_time"] <= at <= action["finish_time"]
+            ]
+            holds(during, f"{uuid[:4]}: {action['verb']} is done without a start")
+    for uuid, times in begun.items():
+        holds(
+            len(times) <= reasons[uuid],
+            f"{uuid[:4]}: {len(times)} starts for {reasons[uuid]} reasons",
+        )
+
+
+def _restarts(world: World, uuid: str) -> bool:
+    policies = world.policies
+    return policies.get(uuid) is not None
+
+
+def _signals(world: World) -> None:
+    asked: Counter[str] = Counter()
+    for action in table(world, "actions"):
+        if action["verb"] == Verb.KILL:
+            asked[msgspec.json.decode(action["params"])["signal"]] += 1
+    sent: Counter[str] = Counter()
+    for machine in world.machines:
+        sent.update(machine.engine.signals)
+    holds(not sent - asked, f"signals sent more often than asked for: {sent - asked}")
+
+
+def _leftovers(machine: Machine, rows: list[Observed]) -> None:
+    names = {engine_name(row.uuid, row.created_generation) for row in rows}
+    boxes = {b.name for b in machine.engine.boxes.values() if b.labels.uuid != STRANGER}
+    holds(boxes <= names, f"left in the engine: {boxes - names}")
+    if machine.planted:
+        planted = engine_name(STRANGER, 1) in machine.engine.boxes
+        holds(planted, "a container was removed of which the store knows nothing")
+    uuids = {row.uuid for row in rows} | ({STRANGER} if machine.planted else set())
+    left = machine.journal.left()
+    for kind in ("wish", "life", "result", "port"):
+        keys = {key for its_kind, key in left if its_kind == kind}
+        holds(keys <= uuids, f"left in the journal: {kind} {keys - uuids}")
+    kinds = {kind for kind, _ in left}
+    holds("chore" not in kinds, "ports are still to be unmade")
+    holds("result" not in kinds, "results are not acknowledged")
+    reserved = machine.journal.all("port", Reserved)
+    ports = {machine.binder.port_name(p.uuid) for r in reserved.values() for p in r.ports}
+    bound = set(machine.binder.ports)
+    holds(bound <= ports, f"left in the kernel: {bound - ports}")
+
+
+def empty(world: World) -> None:
+    """After everything was deleted."""
+    holds(not observed(world), "rows are left")
+    for machine in world.machines:
+        kinds = {kind for kind, _ in machine.journal.left()}
+        holds(kinds <= {"host"}, f"{machine.name}: left in the journal: {kinds}")
+        holds(not machine.binder.ports, f"{machine.name}: ports are left")
+        holds(not machine.binder.networks, f"{machine.name}: bridges are left")
+        holds(not machine.engine.networks, f"{machine.name}: the engine knows networks")

@@ -1,0 +1,253 @@
+"""A host of the simulation: engine, kernel and journal outlive the agent on top of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from dolium import errors
+from dolium.agent.core import Core, Options
+from dolium.agent.plugin.ledger import Endpoint, digest
+from dolium.agent.wiring import Wiring
+from dolium.drivers.binder.fake import Fake as FakeBinder
+from dolium.drivers.engine.base import Labels, Plug
+from dolium.drivers.engine.fake import Box, Fake, Image
+from dolium.link.base import Control
+from dolium.model.container import Spec, engine_name
+from tests.simulation.chaos import Chaos, Clock, FragileJournal, Killed
+
+DEPLOYMENT = "d0000000-0000-4000-8000-000000000000"
+STRANGER = "e0000000-0000-4000-8000-000000000000"
+"""A container of our deployment that no store has heard of: a restored database."""
+
+
+class Engine(Fake):
+    """The fake engine, sometimes slow: a call goes unanswered and has its effect later.
+
+    As real ones do, it takes orders about one container one after another, so a late one
+    comes before the next.
+    """
+
+    def __init__(self, chaos: Chaos, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self._chaos = chaos
+        self._late: list[tuple[str, Callable[[], object]]] = []
+        self._cause = "own"
+        self.stopping = "stop"
+        """What a stop is for: stop, or rest on an orderly down."""
+        self.ends: dict[str, list[str]] = {}
+        """Why each container's process ended, by uuid, in order."""
+        self.begun: list[tuple[str, float]] = []
+        """Each start that happened: uuid and time."""
+        self.signals: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
+
+    def flush(self, name: str | None = None) -> None:
+        """Let late orders (about one container) have their effect."""
+        due = [each for each in self._late if name in (None, each[0])]
+        self._late = [each for each in self._late if each not in due]
+        hook, self.hook = self.hook, None
+        for _, call in due:
+            try:
+                call()
+            except errors.DriverError as error:
+                self._chaos.note(f"  late order failed: {error}")
+        self.hook = hook
+
+    def _order(self, what: str, name: str, call: Callable[[], Any]) -> Any:
+        self.flush(name)
+        if not self._down and self._chaos.chance(self._chaos.engine_faults / 2):
+            self._chaos.note(f"  {what} of {name} will be late")
+            self._late.append((name, call))
+            raise errors.Unanswered(what="Engine", why="simulated slowness")
+        return call()
+
+    def _name(self, handle: str) -> str:
+        return next((box.name for box in self.boxes.values() if box.handle == handle), "")
+
+    def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
+        make = super().create
+        return str(self._order("create", name, lambda: make(name, spec, plugs, labels)))
+
+    def start(self, handle: str) -> None:
+        really, name = super().start, self._name(handle)
+
+        def call() -> None:
+            box = self.boxes.get(name)
+            before = box.starts if box else 0
+            try:
+                really(handle)
+            finally:
+                if box is not None and box.starts > before:
+                    self.begun.append((box.labels.uuid, self.clock.now()))
+
+        self._order("start", name, call)
+
+    def stop(self, handle: str, timeout_s: int) -> None:
+        really = super().stop
+
+        def call() -> None:
+            self._cause = self.stopping
+            try:
+                really(handle, timeout_s)
+            finally:
+                self._cause = "own"
+
+        self._order("stop", self._name(handle), call)
+
+    def kill(self, handle: str, signal: str) -> None:
+        really = super().kill
+
+        def call() -> None:
+            self._cause = "kill"
+            before = Counter(self._box(handle).signals)
+            try:
+                really(handle, signal)
+            finally:
+                self._cause = "own"
+                self.signals.update(Counter(self._box(handle).signals) - before)
+
+        self._order("kill", self._name(handle), call)
+
+    def pause(self, handle: str) -> None:
+        really = super().pause
+        self._order("pause", self._name(handle), lambda: really(handle))
+
+    def unpause(self, handle: str) -> None:
+        really = super().unpause
+        self._order("unpause", self._name(handle), lambda: really(handle))
+
+    def remove(self, handle: str) -> None:
+        really = super().remove
+        self._order("remove", self._name(handle), lambda: really(handle))
+
+    def crash(self, *, survive: bool = True) -> None:
+        self._late.clear()
+        self._cause = "crash"
+        super().crash(survive=survive)
+        self._cause = "own"
+
+    def lose(self, name: str) -> None:
+        self.lost[self.boxes[name].labels.uuid] += 1
+        super().lose(name)
+
+    def news(self) -> bool:
+        """Whether events wait to be heard."""
+        with self.lock:
+            self._settle()
+            return self._drained[DEPLOYMENT] < len(self._events)
+
+    def _end(self, box: Box, code: int, *, quietly: bool = False) -> None:
+        self.ends.setdefault(box.labels.uuid, []).append(self._cause)
+        super()._end(box, code, quietly=quietly)
+
+
+class Machine:
+    """One host; `core` is None while its agent is dead."""
+
+    def __init__(self, name: str, chaos: Chaos, clock: Clock, link: Control) -> None:
+        self.name = name
+        self._chaos = chaos
+        self._clock = clock
+        self._link = link
+        self.journal = FragileJournal(chaos)
+        self.binder = FakeBinder()
+        self.binder.hook = chaos.outside
+        self.engine = Engine(chaos, clock)
+        self.engine.registry["app:latest"] = Image(command=("top",))
+        self.engine.hook = chaos.outside
+        self.engine.plug, self.engine.unplug = self._plug, self._unplug
+        self.planted = False
+        self._endpoints: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+        self.wiring: Wiring
+        self.core: Core | None = None
+        self.wake()
+
+    def wake(self) -> None:
+        """A new run of the agent."""
+        self.wiring = Wiring(
+            self.journal,
+            self.binder,
+            self.engine,
+            "dolium-sim",
+            DEPLOYMENT,
+            mint=lambda: f"token{next(self._numbers)}",
+        )
+        self.core = Core(
+            self._link,
+            self.engine,
+            self.wiring,
+            self.journal,
+            self._clock,
+            self._chaos.rng,
+            Options(host=self.name, machine="kernel-1"),
+        )
+
+    def do(self, what: str, action: Callable[[Core], object]) -> None:
+        """Let the agent do something; it may be killed on the way."""
+        if self.core is None:
+            return
+        try:
+            with self._chaos.mortal():
+                if not self.core.boot:
+                    self.core.hello()
+                said = action(self.core)
+            self._chaos.note(f"{self.name} {what}: {said}")
+        except errors.Error as error:
+            self._chaos.note(f"{self.name} {what}: {error}")
+        except Killed:
+            self._chaos.note(f"{self.name} {what}: the agent is dead")
+            self.core = None
+
+    def step(self, core: Core) -> object:
+        """One pass over what is due, after hearing the engine's events."""
+        for event in self.engine.happened(DEPLOYMENT):
+            core.hear(event.uuid)
+        uuid = core.agenda.take()
+        if uuid is None:
+            return None
+        try:
+            return f"{uuid[:4]} {core.step(uuid)}"
+        finally:
+            core.agenda.done(uuid)
+
+    # --- what Docker asks of the network plugin ------------------------------------------------
+
+    def _plug(self, plug: Plug) -> None:
+        if self.core is None:
+            raise errors.Refused(why="The network plugin is not there")
+        found = self.wiring.ledger.reserved(plug.port.container_uuid)
+        if found is None or digest(plug.token) not in found.tokens:
+            raise errors.Refused(why="Nobody promised this port")
+        if plug.port.uuid not in found.armed:
+            raise errors.Refused(why="The port is not armed")
+        docker_id = f"endpoint{next(self._numbers)}"
+        self._endpoints[plug.port.uuid] = docker_id
+        endpoint = Endpoint(
+            network_uuid=plug.port.network_uuid,
+            port=plug.port,
+            container=plug.port.container_uuid,
+        )
+        self.wiring.ledger.connect(docker_id, endpoint)
+        self.wiring.pairs.make(endpoint)
+
+    def _unplug(self, plug: Plug) -> None:
+        docker_id = self._endpoints.pop(plug.port.uuid, None)
+        if docker_id is None or self.core is None:
+            return  # Docker tells only once, whether or not somebody hears it
+        port_uuid = self.wiring.ledger.disconnect(docker_id)
+        if port_uuid:
+            self.wiring.pairs.unmake(port_uuid)
+
+    def plant(self) -> None:
+        """Put a container there that bears our mark and is in no store."""
+        self.planted = True
+        labels = Labels(deployment=DEPLOYMENT, uuid=STRANGER, generation=1)
+        hook, self.engine.hook = self.engine.hook, None
+        self.engine.images["app:latest"] = Image(command=("top",))
+        spec = Spec(image="app")
+        Fake.create(self.engine, engine_name(STRANGER, 1), spec, (), labels)
+        self.engine.hook = hook

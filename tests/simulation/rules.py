@@ -1,0 +1,150 @@
+"""Ten rules of safety, each removable: what the simulation would miss, it does not test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from dolium import errors
+from dolium.agent import commands, converge, passes
+from dolium.agent.core import Core
+from dolium.agent.notes import Life, Notes
+from dolium.agent.passes import Pass, Tools
+from dolium.control.hosts import Hosts
+from dolium.model.wish import Command, Facts, Result
+from dolium.store import containers, hosts
+from dolium.store.store import Tx
+from dolium.undo import Undo
+
+Patch = pytest.MonkeyPatch
+
+
+def results_are_kept_until_acknowledged(patch: Patch) -> None:
+    """Instead: a result is sent with the next fact, and that is all."""
+    kept: dict[str, tuple[Result, ...]] = {}
+
+    def finish(notes: Notes, uuid: str, life: Life, result: Result) -> None:
+        notes.save(uuid, life)
+        kept[uuid] = (result,)
+
+    patch.setattr(Notes, "finish", finish)
+    patch.setattr(Notes, "results", lambda notes, uuid: kept.pop(uuid, ()))
+
+
+def a_command_is_carried_out_once(patch: Patch) -> None:
+    """Instead: whatever a page names is carried out."""
+
+    def open_(p: Pass) -> Command | None:
+        left = (c for c in p.wish.commands if c.generation >= p.life.done)
+        return min(left, key=lambda command: command.generation, default=None)
+
+    patch.setattr(converge, "_open", open_)
+
+
+def a_signal_is_noted_before_it_is_sent(patch: Patch) -> None:
+    """Instead: it is sent again when nobody knows."""
+    really = commands.kill
+
+    def kill(p: Pass, command: Command) -> str:
+        p.life.begun = None
+        p.begin(command)
+        return really(p, command)
+
+    patch.setitem(commands.VERBS, commands.Verb.KILL, kill)
+
+
+def a_start_is_noted_before_it_is_sent(patch: Patch) -> None:
+    """Instead: only a start that was answered counts."""
+    patch.setattr(Pass, "launched", lambda p: False)
+
+
+def nothing_is_torn_down_before_the_container_stopped(patch: Patch) -> None:
+    """Instead: ports first."""
+    really = Pass.drop
+
+    def drop(p: Pass, generation: int, timeout_s: int = passes.STOP_S) -> None:
+        p.tools.wiring.unplug(p.wish.uuid)
+        really(p, generation, timeout_s)
+
+    patch.setattr(Pass, "drop", drop)
+
+
+def garbage_goes_only_when_gone_for_certain(patch: Patch) -> None:
+    """Instead: what no wish names goes."""
+
+    def judge(core: Core, strange: dict[str, set[int]]) -> None:
+        for uuid, generations in strange.items():
+            core._doom(uuid, *generations)
+
+    patch.setattr(Core, "_judge", judge)
+
+
+def an_older_boot_counts_for_nothing(patch: Patch) -> None:
+    """Instead: every fact of the host counts."""
+    really = Hosts._post
+
+    def post(self: Hosts, tx: Tx, facts: Facts) -> Any:
+        host = hosts.get(tx.connection, facts.host)
+        boot = host.boot if host else facts.boot
+        return really(self, tx, msgspec.structs.replace(facts, boot=boot))
+
+    patch.setattr(Hosts, "_post", post)
+
+
+def facts_are_compared_by_their_counters(patch: Patch) -> None:
+    """Instead: whatever comes last counts."""
+    really = containers.observed
+
+    def observed(*args: Any) -> dict[str, Any]:
+        return {
+            uuid: msgspec.structs.replace(row, fact_epoch=0, fact_sequence=0)
+            for uuid, row in really(*args).items()
+        }
+
+    patch.setattr(containers, "observed", observed)
+
+
+def undo_only_after_a_definite_failure(patch: Patch) -> None:
+    """Instead: after any failure."""
+    really = Undo.__exit__
+
+    def leave(undo: Undo, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, errors.Unanswered):
+            error = errors.Refused(why=str(error))
+        really(undo, kind, error, trace)
+
+    patch.setattr(Undo, "__exit__", leave)
+
+
+def what_went_down_with_its_engine_comes_back(patch: Patch) -> None:
+    """Instead: it ended by itself."""
+    patch.setattr(Tools, "incarnation", lambda tools: "the only one")
+
+
+def claims_go_with_the_row(patch: Patch) -> None:
+    """Instead: nobody gives back."""
+    patch.setattr(hosts, "release", lambda tx, uuid: None)
+
+
+def who_is_cut_off_says_hello_again(patch: Patch) -> None:
+    """Instead: it goes on."""
+    patch.setattr(Core, "_cut_off", lambda core: None)
+
+
+RULES: tuple[Callable[[Patch], None], ...] = (
+    results_are_kept_until_acknowledged,
+    a_command_is_carried_out_once,
+    a_signal_is_noted_before_it_is_sent,
+    a_start_is_noted_before_it_is_sent,
+    nothing_is_torn_down_before_the_container_stopped,
+    garbage_goes_only_when_gone_for_certain,
+    an_older_boot_counts_for_nothing,
+    facts_are_compared_by_their_counters,
+    undo_only_after_a_definite_failure,
+    what_went_down_with_its_engine_comes_back,
+    claims_go_with_the_row,
+    who_is_cut_off_says_hello_again,
+)

@@ -1,0 +1,46 @@
+"""One seed: chaos, calm, invariants; then everything is deleted and nothing may be left."""
+
+from __future__ import annotations
+
+from dolium.model.container import Status
+from tests.simulation import invariants
+from tests.simulation.invariants import Watcher
+from tests.simulation.world import PROJECTS, FragileStore, World
+
+
+class Failed(AssertionError):
+    """A schedule broke an invariant; the text is the schedule."""
+
+
+def run(seed: int, store: FragileStore) -> None:
+    """Play one schedule; raises Failed with all that happened."""
+    world = World(seed, store)
+    try:
+        _play(world)
+    except Exception as error:
+        trace = "\n".join(world.chaos.trace)
+        raise Failed(f"seed {seed}: {type(error).__name__}: {error}\n{trace}") from error
+
+
+def _play(world: World) -> None:
+    watchers = [Watcher(world, project) for project in PROJECTS]
+    world.begin()
+    for _ in range(world.rng.randint(3, 10)):
+        world.play(8)
+        invariants.always(world)
+        for watcher in watchers:
+            watcher.read()
+    world.calm()
+    invariants.always(world)
+    invariants.calm(world)
+    for row in world.rows():
+        if row.status == Status.PAUSED:  # which nothing but unpausing is allowed for
+            world.unpause(row)
+    world.calm(3)
+    for row in world.rows():
+        world.containers.delete(world.who(), row, force=True)
+    world.calm(8)
+    invariants.calm(world)
+    invariants.empty(world)
+    for watcher in watchers:
+        watcher.read()
