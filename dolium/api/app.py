@@ -88,7 +88,7 @@ class Border:
                 roles=who.roles,
                 is_admin=self._service.policy.admin(who.roles),
             )
-        request.context.call = Call(request, self._service, context, version)
+        request.context.call = Call(request.env, self._service, context, version)
 
 
 def plain(path: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
 
 from dolium import conf, errors
+from dolium.api.auth import Environ
 from dolium.api.policy import Policy
 from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
@@ -17,9 +18,6 @@ from dolium.control.questions import Questions
 from dolium.model import record
 from dolium.model.clock import Clock
 from dolium.model.context import Context
-
-if TYPE_CHECKING:
-    import falcon
 
 MOST_BODY = 16 * 1024 * 1024
 """Bytes of the largest body that is read."""
@@ -42,14 +40,13 @@ class Service(Struct, frozen=True, kw_only=True):
 class Call:
     """Who asks, in which version, for what. `row` is there when the path names a container."""
 
-    __slots__ = ("_request", "context", "path", "row", "service", "version")
+    # No reference to the request: the request holds this, and a circle is work for the collector.
+    __slots__ = ("_environ", "context", "path", "row", "service", "version")
 
     row: record.Container
 
-    def __init__(
-        self, request: falcon.Request, service: Service, context: Context, version: int
-    ) -> None:
-        self._request = request
+    def __init__(self, environ: Environ, service: Service, context: Context, version: int) -> None:
+        self._environ = environ
         self.service = service
         self.context = context
         self.version = version
@@ -58,13 +55,13 @@ class Call:
     @property
     def prefix(self) -> str:
         """What absolute links begin with, as the client addressed us: `http://host:9517`."""
-        environ = self._request.env
+        environ = self._environ
         host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
         return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}"
 
     def query(self) -> dict[str, str]:
         """Parameters of the query string; of one given twice the last counts."""
-        text = self._request.query_string
+        text = self._environ.get("QUERY_STRING")
         return dict(parse_qsl(text, keep_blank_values=True)) if text else {}
 
     def body(self) -> dict[str, Any]:
@@ -88,7 +85,7 @@ class Call:
     def params(self) -> dict[str, Any]:
         """Parameters of an action: zunclient sends them in the query, tempest in the body."""
         query = self.query()
-        if not self._request.content_length and not self._chunked():
+        if not self._length() and not self._chunked():
             return dict(query)
         if self._media() == "application/x-www-form-urlencoded":
             return query | dict(parse_qsl(self._raw().decode("latin-1"), keep_blank_values=True))
@@ -101,18 +98,24 @@ class Call:
         self.service.policy.check(rule, self.context, project, user)
 
     def _media(self) -> str:
-        return (self._request.content_type or "").partition(";")[0].strip().lower()
+        return str(self._environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
 
     def _chunked(self) -> bool:
-        return "chunked" in (self._request.get_header("Transfer-Encoding") or "").lower()
+        return "chunked" in self._environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+
+    def _length(self) -> int:
+        try:
+            return max(0, int(self._environ.get("CONTENT_LENGTH") or 0))
+        except ValueError:
+            return 0
 
     def _raw(self) -> bytes:
-        length = self._request.content_length or 0
-        if length > MOST_BODY:
+        length = MOST_BODY + 1 if self._chunked() else self._length()
+        if not length:
+            return b""
+        if length > MOST_BODY and not self._chunked():
             raise errors.TooLarge(most=MOST_BODY)
-        if not self._chunked():
-            return bytes(self._request.bounded_stream.read(length)) if length else b""
-        raw = bytes(self._request.stream.read(MOST_BODY + 1))
+        raw = bytes(self._environ["wsgi.input"].read(length))
         if len(raw) > MOST_BODY:
             raise errors.TooLarge(most=MOST_BODY)
         return raw
