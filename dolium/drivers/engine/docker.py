@@ -20,6 +20,7 @@ from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
+from dolium.drivers.engine.docker_process import incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.model.container import Seen, Spec, State
 from dolium.model.network import Network
@@ -80,6 +81,13 @@ class Docker(base.Engine):
             runtimes=tuple(sorted(info.runtimes or ())),
             disk_quota=self._disk_quota,
         )
+
+    def incarnation(self) -> str:
+        """See base."""
+        try:
+            return incarnation(self.options.socket, "dockerd")
+        except OSError as error:
+            raise errors.Unanswered(what=self.what, why=str(error)) from error
 
     def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
         """See base."""

@@ -30,6 +30,10 @@ class Podman(Docker):
         default = self._client.ask("GET", "/info", Info).default_runtime
         return structs.replace(super().facts(), runtimes=(default,))
 
+    def incarnation(self) -> str:
+        """See base. No container of Podman's goes down with its service."""
+        return ""
+
     def wire(self, network: Network, plugin: str, deployment: str) -> None:
         """See base."""
         raise errors.NotOffered(driver=self.name, what="networks of ours")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from dolium import errors
+from dolium.drivers.engine import docker_process
 from dolium.drivers.engine.base import Labels
 from dolium.drivers.engine.docker import Docker
 from dolium.model.container import Spec, State
@@ -152,8 +155,12 @@ def test_the_engine_dies_and_comes_back(docker: Bench) -> None:
     engine = docker.engine
     seen = docker.run(*ENDLESS)
     stream = engine.events(docker.deployment)
+    before = engine.incarnation()
+    assert before == engine.incarnation() != ""
     docker.daemon.kill()
     try:
+        with pytest.raises(errors.Unanswered):
+            engine.incarnation()
         with pytest.raises(errors.Unanswered, match="Docker Engine does not answer"):
             engine.listing(docker.deployment)
         with pytest.raises(errors.Unanswered):
@@ -162,10 +169,36 @@ def test_the_engine_dies_and_comes_back(docker: Bench) -> None:
             next(stream)
     finally:
         docker.daemon.start()
+    assert engine.incarnation() not in (before, "")
     after = docker.look(seen)
     assert (after.state, after.started_at) == (State.RUNNING, seen.started_at)
     engine.stop(seen.handle, 0)
     engine.remove(seen.handle)
+
+
+@pytest.mark.live
+def test_incarnation_behind_somebody_elses_socket(
+    docker: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert docker.daemon
+    told = docker.engine.incarnation()
+    monkeypatch.setattr(docker_process, "peer", lambda _: 1)  # as if systemd had made it
+    monkeypatch.setattr(docker_process, "only", lambda _: docker.daemon.pid)
+    assert docker.engine.incarnation() == told
+    monkeypatch.setattr(docker_process, "only", lambda _: 0)
+    assert docker.engine.incarnation() == ""
+
+
+def test_the_only_process_of_a_name(tmp_path: Path) -> None:
+    name = f"only{uuid.uuid4().hex[:8]}"
+    program = tmp_path / name
+    program.symlink_to(shutil.which("sleep") or "/bin/sleep")
+    with subprocess.Popen([program, "1000"]) as process:
+        try:
+            engines.wait(lambda: docker_process.only(name) == process.pid, "it is found")
+        finally:
+            process.kill()
+    assert docker_process.only(name) == 0
 
 
 @pytest.mark.live

@@ -1,0 +1,62 @@
+"""Which run of the engine's own process answers on a socket, read from the kernel."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from pathlib import Path
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def incarnation(path: str, program: str) -> str:
+    """Another text after each start of the process that serves the socket; empty: can't tell.
+
+    program: the engine's process name, looked for when somebody else (systemd) made the socket.
+    Raises OSError when nobody listens.
+    """
+    pid = peer(path)
+    if pid and _name(pid) != program:
+        pid = only(program)
+    if not pid:
+        return ""
+    try:
+        # Field 22, counted after the name, which may hold anything.
+        started = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        return f"{BOOT.read_text().strip()}-{pid}-{started}"
+    except (OSError, IndexError):
+        return ""
+
+
+def peer(path: str) -> int:
+    """Process id of who listens on a unix socket; 0 when it is not in our sight."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(5)
+        sock.connect(path)
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])
+
+
+def only(program: str) -> int:
+    """Process id of the one process of that name that is not inside a container; else 0."""
+    found = [
+        int(entry)
+        for entry in os.listdir("/proc")
+        if entry.isdigit() and _name(int(entry)) == program and _beside_us(int(entry))
+    ]
+    return found[0] if len(found) == 1 else 0
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _beside_us(pid: int) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return False
