@@ -175,8 +175,8 @@ class Owned:
         asked = self.client.ask("POST", f"/v1/containers?run={str(run).lower()}", body)
         return str(asked["uuid"])
 
-    def until(self, uuid: str, status: str) -> Any:
-        """Wait for a status; raises when it is an error instead."""
+    def until(self, uuid: str, status: str, step_s: float = 0.01) -> Any:
+        """Wait for a status; raises when it is an error instead. Looking costs both sides CPU."""
 
         def shown() -> Any:
             found = self.client.ask("GET", f"/v1/containers/{uuid}")
@@ -184,7 +184,7 @@ class Owned:
                 raise RuntimeError(f"{uuid}: {found['status_reason']}")
             return found if found["status"] == status else None
 
-        return wire.wait(shown, f"{uuid} is {status}", step_s=0.004)
+        return wire.wait(shown, f"{uuid} is {status}", step_s=step_s)
 
     def delete(self, uuid: str) -> None:
         """Ask for its end; does not wait."""

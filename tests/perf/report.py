@@ -39,7 +39,7 @@ def surroundings(load: float) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _said("git", "rev-parse", "--short=12", "HEAD"),
-        "machine": f"{os.cpu_count()} cores, Linux {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}",
         "load before": f"{load:.2f}",
         "python": platform.python_version(),
         "docker": _said("dockerd", "--version").removeprefix("Docker version ").split(",")[0],

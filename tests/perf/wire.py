@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 PATIENCE_S = 60.0
+IDLE_S = 3.0
+"""A connection that was idle for longer may have been hung up by a server."""
 
 
 class Refused(RuntimeError):
@@ -43,6 +45,7 @@ class Client:
 
     def __init__(self, connection: HTTPConnection, headers: dict[str, str] | None = None) -> None:
         self._connection = connection
+        self._used = 0.0
         self.headers = headers or {}
 
     def raw(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -54,10 +57,14 @@ class Client:
         self, method: str, path: str, body: bytes | None = None
     ) -> tuple[HTTPResponse, bytes]:
         """One exchange with all of its head."""
+        if time.monotonic() - self._used > IDLE_S:
+            self._connection.close()  # it connects again by itself
         headers = self.headers | ({"Content-Type": "application/json"} if body else {})
         self._connection.request(method, path, body, headers)
         response = self._connection.getresponse()
-        return response, response.read()
+        answer = response.read()
+        self._used = time.monotonic()
+        return response, answer
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One exchange in JSON; None for an empty answer."""
