@@ -62,12 +62,13 @@ class Wiring:
         missing = {port.network_uuid for port in wish.ports} - networks.keys()
         if missing:
             raise errors.DriverError(why=f"The wish of {wish.uuid} lacks networks {missing}")
+        token = self._mint()
         with self._lock:
             self._suspects -= {("port", wish.uuid), *(("network", uuid) for uuid in networks)}
+            # First of all, because a network that nobody reserved a port of may go at any time.
+            self.ledger.reserve(wish.uuid, wish.ports, digest(token))
             for network in networks.values():
                 self._wire(network)
-        token = self._mint()
-        self.ledger.reserve(wish.uuid, wish.ports, digest(token))
         aliases = tuple(dict.fromkeys(alias for alias in (wish.name, wish.uuid) if alias))
         return tuple(
             Plug(port=port, network=networks[port.network_uuid], token=token, aliases=aliases)
@@ -141,8 +142,6 @@ class Wiring:
         self.ledger.keep(network, engine=True)
 
     def _unwire(self, uuid: str) -> None:
-        if uuid in self._in_use():
-            raise errors.Refused(why=f"Network {uuid} is in use")
         self._engine.unwire(uuid)
         self._binder.unwire(uuid)
         self.ledger.forget(uuid)
@@ -226,7 +225,7 @@ class Wiring:
         needed = needed | self._in_use()
         for uuid in self._again("network", (known.keys() | in_engine) - needed):
             with self._lock:
-                if self._still("network", uuid):
+                if self._still("network", uuid) and uuid not in self._in_use():
                     self._suspects.discard(("network", uuid))
                     self._unwire(uuid)
                     said.append(f"Removed network {uuid}, which nobody here needs")

@@ -219,7 +219,6 @@ class Ledger:
         port = endpoint.port
         with self.together():
             self._journal.put("endpoint", docker_id, endpoint)
-            self.paid(port.uuid)
             found = self.reserved(endpoint.container) if endpoint.container else None
             if found is not None:
                 armed = tuple(uuid for uuid in found.armed if uuid != port.uuid)

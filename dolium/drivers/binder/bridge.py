@@ -84,6 +84,10 @@ class Bridge(base.Binder):
     def wire(self, network: Network) -> None:
         """See base."""
         name = self.network_name(network.uuid)
+        for subnet in network.subnets:
+            if subnet.version == 4 and (lost := forwarding.shadowed(subnet.cidr, name)):
+                why = f"Network {subnet.cidr} would hide {lost}; set [network] pool_v4 differently"
+                raise errors.Refused(why=why)
         with self._lock, _told(f"Network {network.uuid} can't be wired"), Netlink() as netlink:
             if index(name) is None:
                 mac = b"\x02" + hashlib.sha256(network.uuid.encode()).digest()[:5]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import msgspec
@@ -100,6 +102,27 @@ def uplinks() -> set[str]:
         if int(flags, 16) & _GATEWAY:
             found.add(name)
     return found - {"lo"}
+
+
+def shadowed(cidr: str, bridge: str) -> str | None:
+    """What the host would no longer reach if the IPv4 network were on the bridge; None: nothing.
+
+    A route that merely contains it stays usable for the rest; one inside it, or a gateway, does
+    not.
+    """
+    ours = IPv4Network(cidr)
+    for line in _lines("route")[1:]:
+        name, destination, gateway, _, _, _, _, mask, *_ = line.split()
+        there = IPv4Network((_address(destination), str(_address(mask))))
+        inside = there.subnet_of(ours) or (gateway != "00000000" and _address(gateway) in ours)
+        if name != bridge and inside:
+            return f"{there} on {name}"
+    return None
+
+
+def _address(number: str) -> IPv4Address:
+    """As /proc/net/route writes them: hexadecimal, in the order of this machine's bytes."""
+    return IPv4Address(int(number, 16).to_bytes(4, sys.byteorder))
 
 
 def _lines(name: str) -> list[str]:

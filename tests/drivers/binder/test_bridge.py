@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dolium import errors
 from dolium.drivers.binder import forwarding
 from dolium.drivers.binder.bridge import Bridge, BridgeOptions
 from dolium.model.network import FixedIp, Network, Port, Subnet
@@ -176,6 +177,19 @@ def test_a_reboot_is_healed_by_the_next_port(host: Host) -> None:
     assert not host.binder.bound().networks
     one = host.container(net, 10)
     assert lab.ping(one, "10.9.1.1")
+
+
+@pytest.mark.parametrize(
+    "route", ["10.9.1.0/24", "10.9.1.128/25", "192.0.2.0/24 via 10.9.1.254 onlink"]
+)
+def test_the_hosts_own_routes_are_not_hidden(host: Host, route: str) -> None:
+    lab.run("ip link add lan type veth peer name lan0; ip addr add 10.0.0.1/8 dev lan")
+    lab.run(f"ip link set lan up; ip link set lan0 up; ip route add {route} dev lan")
+    with pytest.raises(errors.Refused, match="pool_v4"):
+        host.binder.wire(network(1))
+    lab.run(f"ip route del {route} dev lan")
+    host.binder.wire(network(1))
+    host.binder.wire(network(1))
 
 
 def test_sweeping_spares_a_bridge_in_use(host: Host) -> None:
