@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dolium.beside import engine_files, errors, files, probes
+from dolium.beside import engine_files, errors, files, probes, shims
 from dolium.beside.engine_files import Places
 from dolium.beside.ping import SOCKET_LIMIT, ping, whole
 from dolium.beside.process import Process, environment
@@ -189,6 +189,10 @@ class Engine:
     def _run(self, timeout: float) -> None:
         """Start what does not run; what did not get ready is not left behind."""
         deadline = time.monotonic() + timeout
+        if not (self._containerd.alive() and self._dockerd.alive()):
+            # A dockerd whose containerd died never learns how what was under way has ended.
+            self._dockerd.stop(2.0)
+            shims.end(self._places.containerd, self._places.state / "data")
         with Undo() as undo:
             if not self._containerd.alive():
                 self._places.containerd.unlink(missing_ok=True)

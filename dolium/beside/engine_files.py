@@ -4,9 +4,9 @@ gVisor (measured with Debian 12's runsc 20221219 on a 6.18 kernel with cgroup v1
 network stack it refuses to start ("cannot run with network enabled in root network namespace": it
 looks for a file that newer kernels show in every namespace) and leaves a sandbox behind; its kvm
 platform hangs. With `--network=host` it runs, with `--net none` and in a namespace that Docker or
-its plugin has prepared: "host" is then that namespace, so networks, addresses and Docker's DNS are
-the container's own. TCP and UDP work, `ping` does not (no raw sockets); memory and CPU limits,
-exec, stop and statistics work, so `--ignore-cgroups` is not needed.
+its plugin has prepared: "host" is then that namespace, so networks and addresses are the
+container's own. TCP works, `ping` does not (no raw sockets), UDP was not tried; memory and CPU
+limits, exec, stop and statistics work, so `--ignore-cgroups` is not needed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Keystone begins a transaction without saying that it will write. On SQLite two of those that read
 first and write then can't both go on: one fails with "database is locked" at once, which Keystone
-makes a 500 (measured: 8 threads that make and delete users, 82 of 240 requests). Writers of one
-process can simply take turns; readers never wait for them (write-ahead log).
+makes a 500 (measured with 8 threads at a cold Keystone: most of their deletions of users). The
+writers of one process can take turns; readers never wait for them (write-ahead log).
 """
 
 from __future__ import annotations
