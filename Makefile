@@ -61,13 +61,14 @@ bench:  ## measure, and compare with the budgets
 	@$(prepare) test
 	$(PYTHON) -m tests.perf $(ARGS)
 
-docs:  ## write the references of options and policy rules
+docs:  ## write what pages say of options, policy rules, commands, routes and states
 	@$(prepare) run
 	@mkdir -p docs/reference
 	$(PYTHON) -m dolium.conf > docs/reference/configuration.md.new
 	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 	$(PYTHON) -m dolium.api.rules > docs/reference/policy.yaml.new
 	@mv docs/reference/policy.yaml.new docs/reference/policy.yaml
+	$(PYTHON) docs/generate.py
 
 down:  ## stop what `make demo` started and take back what it changed
 	@.venv/bin/dolium down
