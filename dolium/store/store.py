@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
@@ -28,6 +29,10 @@ Connection = sa.Connection
 
 MOST_TOGETHER = 64
 """Pieces of work that share one commit at most, so that none waits long."""
+
+
+MOST_IDLE = 8
+"""Connections for reading that are kept at hand."""
 
 
 class Tx:
@@ -86,6 +91,9 @@ class Store:
         self.path = path
         self._writer = _engine(path, write=True)
         self._reader = self._writer if path is None else _engine(path, write=False)
+        # The last one used is the next: its pages are still at hand. The pool's own way of
+        # handing out and taking back would cost a short read as much as its statement.
+        self._idle: deque[sa.Connection] = deque()
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -96,9 +104,22 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A short look; sees all that was committed before."""
-        with _named_errors(), self._reader.connect() as connection:
-            _begin(connection, "BEGIN")
-            yield connection
+        with _named_errors():
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._reader.connect()
+            try:
+                _begin(connection, "BEGIN")
+                yield connection
+                _end(connection)
+            except BaseException:
+                connection.close()
+                raise
+            if self._closed or len(self._idle) >= MOST_IDLE:
+                connection.close()
+            else:
+                self._idle.append(connection)
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction of its own; returns after the commit is on disk.
@@ -124,6 +145,8 @@ class Store:
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join()
+        while self._idle:
+            self._idle.pop().close()
         self._writer.dispose()
         self._reader.dispose()
 
@@ -210,3 +233,10 @@ def _begin(connection: sa.Connection, how: str) -> None:
     # Straight to the driver: an event listener and a statement of its own cost a read 90 us.
     driver: Any = connection.connection.driver_connection
     driver.execute(how)
+
+
+def _end(connection: sa.Connection) -> None:
+    if connection.in_transaction():
+        connection.rollback()
+    else:  # SQLAlchemy saw no statement and knows of no transaction
+        connection.connection.rollback()
