@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ class Bench:
     daemon: engines.Daemon | None = None
     """The process behind it; None for the fake."""
     deployment: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:8]}")
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def labels(self) -> Labels:
         return Labels(deployment=self.deployment, uuid=str(uuid.uuid4()), generation=1)
