@@ -13,6 +13,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 PROGRAM = "containerd-shim"
@@ -45,7 +46,7 @@ def _shims(address: Path) -> Iterator[tuple[int, str]]:
             line = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue  # it ended meanwhile
-        options = dict(zip(line, line[1:], strict=False))
+        options = dict(pairwise(line))
         if Path(line[0]).name.startswith(PROGRAM) and options.get("-address") == str(address):
             yield int(entry.name), options.get("-id", "")
 
