@@ -37,7 +37,8 @@ _AWAY = re.compile(
     re.DOTALL,
 )
 _LOST = re.compile(
-    r"connection refused|connection reset|broken pipe|transport is closing|ttrpc: closed"
+    r"connection refused|connection reset|connection closed|broken pipe|transport is closing"
+    r"|ttrpc: closed|: unavailable$"  # how containerd's own client says that it was cut off
     r"|i/o timeout|context deadline exceeded|context canceled|unexpected EOF|: EOF$"
     r"|error reading from server|Unavailable desc|shutting down|is already in progress"
     r"|database is locked",
