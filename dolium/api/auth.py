@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from dolium import errors
+from dolium.clients import identity
 from dolium.model.clock import Clock, SystemClock
 
 MOST_REMEMBERED = 10_000
@@ -106,7 +107,10 @@ class Keystone:
         def start(status: str, headers: Any, exc_info: Any = None) -> Any:
             said.append(status)
 
-        list(self._validator()(asked, start))
+        try:
+            list(self._validator()(asked, start))
+        except identity.failures() as error:
+            raise errors.Unanswered(what="Keystone", why=str(error)) from None
         status = said[0][:3]
         if status == "401":
             raise errors.Unauthorized(challenge=self._challenge())

@@ -27,3 +27,11 @@ def project_of(
     if found is None:
         raise errors.Conflict(why=f"{username} signs in to no project")
     return str(found)
+
+
+def failures() -> type[Exception]:
+    """What clients of Keystone, also keystonemiddleware, raise when it is away."""
+    from keystoneauth1 import exceptions
+
+    raised: type[Exception] = exceptions.ClientException
+    return raised
