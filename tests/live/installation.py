@@ -145,11 +145,14 @@ class Installation:
             self.process = None
         return said
 
-    def tail(self, lines: int = 40) -> str:
-        """The end of its log."""
-        if not self.log.exists():
-            return "(no log)"
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+    def tail(self, lines: int = 60) -> str:
+        """The end of what it said on the terminal and in its log."""
+        told = []
+        for path in (self.log, self.place.seen(self.state / "dolium.log")):
+            if path.exists():
+                text = path.read_text(errors="replace").splitlines()
+                told += [f"--- {path.name}", *text[-lines:]]
+        return "\n".join(told)
 
     # --- people ----------------------------------------------------------------------------------
 
@@ -158,12 +161,14 @@ class Installation:
         name = "openrc" if who == "demo" else f"{who}-openrc"
         return credentials(self.place.seen(self.state / name))
 
-    def token(self, who: str = "demo") -> str:
-        """A fresh token."""
-        return token(self.rc(who))[0]
+    def token(self, who: str | dict[str, str] = "demo") -> str:
+        """A fresh token, for a name as in `rc` or for an openrc's variables."""
+        return token(self.rc(who) if isinstance(who, str) else who)[0]
 
     @contextmanager
-    def client(self, who: str = "demo", known: str | None = None) -> Iterator[wire.Client]:
+    def client(
+        self, who: str | dict[str, str] = "demo", known: str | None = None
+    ) -> Iterator[wire.Client]:
         """A client of the API in its newest version; `known` is a token one has already."""
         headers = {
             "X-Auth-Token": known or self.token(who),

@@ -33,7 +33,8 @@ cat "$folder"/marks 2>/dev/null | while read -r mark; do
         [ ! -d "$tree" ] || find "$tree" -depth -type d -exec rmdir {} + 2>/dev/null
     done
 done
-rm -rf "$folder"
+umount -l "$folder"/state 2>/dev/null
+rm -rf --one-file-system "$folder"
 """
 
 _MACHINE = """
@@ -72,8 +73,14 @@ def missing() -> str | None:
 class Place:
     """The namespaces, entered by the calling thread's network while used as a context."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_mib: int | None = None) -> None:
+        """state_mib: its folder `state` is a file system of this size, which can be filled."""
         self.folder = Path(tempfile.mkdtemp(prefix="dolium-live-", dir="/tmp"))
+        if state_mib is not None:
+            state = self.folder / "state"
+            state.mkdir()
+            size = f"size={state_mib}m,mode=755"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", state], check=True)
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         unshare = ["unshare", "--net", "--mount", "--propagation", "private"]
         unshare += ["--pid", "--fork", "--kill-child", "sh", "-c", _MACHINE, "machine"]
