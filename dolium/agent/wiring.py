@@ -122,10 +122,13 @@ class Wiring:
                 if uuid in plugged:
                     stays.append(f"Network {uuid} stays, because containers are plugged into it")
                     continue
-                if engine_too:
-                    self._engine.unwire(uuid)
-                    self.ledger.keep(wired.network, engine=False)
-                self._binder.unwire(uuid)
+                try:
+                    if engine_too:
+                        self._engine.unwire(uuid)
+                        self.ledger.keep(wired.network, engine=False)
+                    self._binder.unwire(uuid)
+                except errors.Error as error:
+                    stays.append(f"Network {uuid} stays: {error}")
             if not stays:
                 self._binder.release()
         return stays

@@ -155,6 +155,28 @@ def test_a_late_end_of_the_old_endpoint_spares_the_new_one(world: World) -> None
     assert set(world.wiring.ledger.endpoints()) == {"e2"}
 
 
+@pytest.mark.parametrize("engine_too", [True, False])
+def test_release_leaves_nothing_on_the_host(world: World, engine_too: bool) -> None:
+    world.wiring.plug(WISH)
+    world.connect()
+    (said,) = world.wiring.release(engine_too=engine_too)
+    assert "plugged" in said
+    world.wiring.ledger.disconnect("e1")
+    assert world.wiring.release(engine_too=engine_too) == []
+    assert not world.binder.networks
+    assert not world.binder.ports
+    assert bool(world.engine.networks) is not engine_too
+    world.wiring.plug(WISH)
+    assert world.engine.networks, "the next start goes on"
+
+
+def test_release_goes_on_after_a_network_that_stays(world: World) -> None:
+    world.wiring.plug(WISH)
+    world.engine.fail("unwire", errors.Refused(why="in use"))
+    (said,) = world.wiring.release(engine_too=True)
+    assert "in use" in said
+
+
 class Killed(BaseException):
     """The process ends here."""
 
