@@ -141,10 +141,10 @@ QUESTIONS: dict[str, frozenset[Status]] = {
 """What can be asked without changing the wish, and in which statuses."""
 
 
-def check(verb: str, allowed: frozenset[Status], uuid: str, status: Status) -> None:
+def check(verb: str, allowed: frozenset[Status], uuid: str, status: str) -> None:
     """Raise WrongState unless the status allows the verb."""
     if status not in allowed:
-        raise errors.WrongState(verb=verb, id=uuid, state=status.value)
+        raise errors.WrongState(verb=verb, id=uuid, state=str(status))
 
 
 class Event(StrEnum):

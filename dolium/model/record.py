@@ -8,10 +8,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from dolium.model.container import Status, Task
 
-
-class Container(Struct, frozen=True):
+class Container(Struct, frozen=True, gc=False):
     """One container. Times are seconds since the epoch."""
 
     id: int
@@ -19,9 +17,10 @@ class Container(Struct, frozen=True):
     name: str
     project_id: str
     user_id: str
-    status: Status
+    status: str
+    """A model.container.Status, as the bare string it is stored as."""
     status_reason: str | None
-    task_state: Task | None
+    task_state: str | None
     host: str | None
     created_at: float
     updated_at: float | None
