@@ -16,7 +16,7 @@ import msgspec
 from dolium.model import record
 from tests.perf import population, wire
 from tests.perf.figure import Figure, Samples, alternate, ms, ratio, raw
-from tests.perf.serving import PROJECT, TOKEN
+from tests.perf.serving import PROJECT, TOKEN, Recorded
 
 CONTAINERS, ROUNDS, LISTS, SHOWS = 200, 9, 60, 400
 ZUN_S = 0.146
@@ -82,7 +82,11 @@ def _list(folder: Path, pid: int, client: wire.Client, page: object, size: int) 
 
 
 def _show(folder: Path, pid: int, client: wire.Client, path: str) -> Figure:
-    (folder / "bytes").write_bytes(client.raw("GET", path)[1])
+    response, body = client.exchange("GET", path)
+    by_server = ("Date", "Server", "Connection", "Keep-Alive")
+    head = [pair for pair in response.getheaders() if pair[0] not in by_server]
+    recorded: Recorded = (head, body)
+    (folder / "answer").write_bytes(msgspec.json.encode(recorded))
     with _server("bare", folder) as (bare_pid, bare):
         bare.headers = client.headers
         mine, theirs = alternate(
@@ -90,7 +94,7 @@ def _show(folder: Path, pid: int, client: wire.Client, path: str) -> Figure:
         )
     return _figure(
         "show",
-        "GET /v1/containers/{id}, CPU, over a bare answer of the same bytes on the same server",
+        "GET /v1/containers/{id}, CPU, over a WSGI answer of the same bytes on the same server",
         f"{ms(mine.p50)} CPU",
         f"bare WSGI on cheroot: {ms(theirs.p50)}",
         mine,

@@ -13,7 +13,7 @@ from tests.perf.figure import Figure, Samples, raw
 from tests.perf.lab import Lab
 
 LIBRARIES = ("falcon", "msgspec", "sqlalchemy", "oslo_config.cfg", "keystonemiddleware.auth_token")
-ROUNDS = 3
+ROUNDS = 2
 SETTLE_S = 3.0
 """After a start, some threads still do their first work."""
 

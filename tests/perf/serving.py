@@ -1,7 +1,8 @@
 """The servers that `answers` measures, each a process: `python -m tests.perf.serving KIND FOLDER`.
 
 `dolium` is the API as `dolium up` runs it, on a database in the folder, with one token that was
-validated before; `bare` answers bytes of a file on the same server. Both print their port.
+validated before; `bare` gives an answer that was recorded, on the same server. Both print their
+port.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from dolium import conf, errors
 from dolium.api import app, auth
@@ -25,6 +28,8 @@ from dolium.store.store import Store
 from tests.perf.population import Counted
 
 TOKEN = "t" * 180
+Recorded = tuple[list[tuple[str, str]], bytes]
+"""An answer's headers and body."""
 PROJECT = "project0"
 
 
@@ -54,9 +59,8 @@ def dolium(folder: Path) -> app.Wsgi:
 
 
 def bare(folder: Path) -> app.Wsgi:
-    """The same bytes for every request."""
-    body = (folder / "bytes").read_bytes()
-    head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    """The same answer for every request: headers and body as Dolium once gave them."""
+    head, body = msgspec.json.decode((folder / "answer").read_bytes(), type=Recorded)
 
     def answer(_environ: dict[str, Any], start: Any) -> list[bytes]:
         start("200 OK", head)
