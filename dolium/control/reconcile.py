@@ -146,18 +146,30 @@ def apply(
 
 def _close(tx: Tx, result: Result, commands: list[Command]) -> None:
     verb = next(command.verb for command in commands if command.id == result.id)
-    moment = record.Moment(
-        event=f"compute__do_container_{verb.value}",
-        start_time=result.started_at,
-        finish_time=result.finished_at,
-        result="Success" if result.ok else "Error",
-        traceback=None if result.ok else result.message,
-    )
+    outcome = "Success" if result.ok else "Error"
+    moments = [
+        record.Moment(
+            event=f"compute__do_container_{verb.value}",
+            start_time=result.started_at,
+            finish_time=result.finished_at,
+            result=outcome,
+            traceback=None if result.ok else result.message,
+        )
+    ]
+    if result.ok and result.message:  # what the host wants people to know, such as an old image
+        moments.append(
+            record.Moment(
+                event=result.message,
+                start_time=result.finished_at,
+                finish_time=result.finished_at,
+                result=outcome,
+            )
+        )
     actions.close(
         tx,
         result.id,
         ok=result.ok,
         message=None if result.ok else actions.FAILED,
         at=result.finished_at,
-        events=(moment,),
+        events=tuple(moments),
     )

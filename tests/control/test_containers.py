@@ -98,6 +98,19 @@ def test_quota_is_taken_with_the_wish_and_names_what_is_exceeded() -> None:
     assert used(world)[2:] == (1, 600)
 
 
+def test_what_the_host_remarks_is_an_event_of_the_action() -> None:
+    world = World()
+    uuid = world.create()
+    world.placer.turn()
+    remark = "Registry docker.io does not answer: the image cirros on the host is used"
+    result = world.done(uuid, message=remark)
+    world.post(world.fact(uuid, seen=world.seen(uuid, State.RUNNING), results=(result,)))
+    row = world.containers.find(world.who(), uuid)
+    (action,) = world.containers.actions(row)
+    assert [e.event for e in action.events] == ["compute__do_container_create", remark]
+    assert row.status_reason is None
+
+
 def test_a_failed_create_is_an_error_with_its_reason() -> None:
     world = World()
     uuid = world.create()
