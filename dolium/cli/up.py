@@ -154,7 +154,7 @@ def _log(config: conf.Config, state: State) -> None:
     )
     logging.raiseExceptions = False  # a full disk is told once, not with each line that it loses
     # What libraries have to say about each request is not for people who watch a service.
-    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "pyroute2", "oslo", "alembic"):
+    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "oslo", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
