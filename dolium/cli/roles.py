@@ -88,12 +88,14 @@ class Host:
         self._binder = binder(
             binder.Options(deployment=deployment, state=str(folder / "kernel.json"))
         )
-        ledger = Ledger(self._journal)
-        self._pairs = Pairs(ledger, self._binder)
-        plugin = Plugin(ledger, self._pairs, config.network.command_line_project)
+        self._ledger = Ledger(self._journal)
+        self._pairs = Pairs(self._ledger, self._binder)
+        plugin = Plugin(self._ledger, self._pairs, config.network.command_line_project)
         self._plugin = PluginServer(
             Path(config.network.plugin_dir) / f"{self._name}.sock", plugin.answer
         )
+
+        self._joined = False
 
     def prepare(self) -> None:
         """Rules first, then answer Docker's plugin calls."""
@@ -102,6 +104,7 @@ class Host:
 
     def join(self, engine_socket: Path) -> None:
         """When an engine answers: what wires its containers."""
+        self._joined = True
         config = self._config
         kind = load("engine", config.engine.driver)
         self.engine = kind(
@@ -146,6 +149,8 @@ class Host:
             LOG.warning("%s", sentence)
 
     def close(self) -> None:
-        """After the engine stopped: answer Docker no more."""
+        """After the engine stopped, or never answered: answer Docker no more."""
         self._plugin.stop()
+        if not self._joined and not self._ledger.networks():
+            self._binder.release()  # nothing of an earlier start needs the rules
         self._journal.close()
