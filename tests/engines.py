@@ -25,6 +25,8 @@ from dolium.drivers.engine.docker_answers import Id
 from dolium.drivers.engine.docker_socket import Client
 
 BUSYBOX = "/bin/busybox"
+MARK = "doliumtest"
+"""Everything of these engines has a name that begins so."""
 
 _UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private")
 _NAMESPACE = """
@@ -185,18 +187,11 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        _end_all(self.mark, self.folder)
         if self._holder is not None:
-            for _ in range(50):
-                if not (left := self._left()):
-                    break
-                for pid in left:
-                    _kill(pid)
-                time.sleep(0.05)
             self._holder.kill()
             self._holder.wait()
             self._holder = None
-        _drop_cgroups(self.mark)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def silent_network(self) -> Iterator[None]:
@@ -225,28 +220,59 @@ class Daemon:
         finally:
             client.close()
 
-    def _left(self) -> list[int]:
-        """Processes in our mount namespace or in a cgroup that bears our mark."""
-        assert self._holder is not None
-        ours = os.readlink(f"/proc/{self._holder.pid}/ns/mnt")
-        found = []
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit() or int(entry) == self._holder.pid:
-                continue
-            try:
-                inside = os.readlink(f"/proc/{entry}/ns/mnt") == ours
-                if inside or self.mark in Path(f"/proc/{entry}/cgroup").read_text():
-                    found.append(int(entry))
-            except OSError:
-                continue  # it ended meanwhile
-        return found
-
 
 def _dead(pid: int) -> bool:
     try:
         return ") Z " in Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return True
+
+
+def _sweep() -> None:
+    """Remove what test runs that were killed themselves left over."""
+    for folder in Path("/tmp").glob(f"{MARK}*"):
+        try:
+            pid, started = (folder / "owner").read_text().split()
+        except (OSError, ValueError):
+            continue  # just being made, or not ours to judge
+        if _started(int(pid)) != started:
+            _end_all(folder.name, folder)
+
+
+def _started(pid: int) -> str:
+    """When a process was started, in the kernel's ticks; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
+
+
+def _end_all(mark: str, folder: Path) -> None:
+    """End all processes of one engine, then remove its control groups and files."""
+    for _ in range(100):
+        if not (left := _marked(mark)):
+            break
+        for pid in left:
+            _kill(pid)
+        time.sleep(0.05)
+    _drop_cgroups(mark)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _marked(mark: str) -> list[int]:
+    """Processes that see a mount below our folder: namespaces, daemons, shims, containers."""
+    here = os.readlink("/proc/self/ns/mnt")
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if (
+                os.readlink(f"/proc/{entry}/ns/mnt") != here
+                and mark in Path(f"/proc/{entry}/mountinfo").read_text()
+            ):
+                found.append(int(entry))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
 
 
 def _kill(pid: int) -> None:
@@ -279,7 +305,7 @@ def docker_daemon(*options: str) -> Iterator[Daemon]:
     """A Docker Engine with image `busybox:latest`, no bridge, no rules; yields its Daemon."""
     if why := missing("dockerd", "containerd", "runc"):
         pytest.skip(f"Docker Engine: {why}")
-    mark = f"doliumtest{uuid.uuid4().hex[:8]}"
+    mark = f"{MARK}{uuid.uuid4().hex[:8]}"
     folder = _folder(mark)
     socket = folder / "docker.sock"
     runtimes = []
@@ -308,8 +334,10 @@ def docker_daemon(*options: str) -> Iterator[Daemon]:
 
 
 def _folder(mark: str) -> Path:
+    _sweep()
     folder = Path("/tmp") / mark  # not pytest's: names of unix sockets must be short
     folder.mkdir()
+    (folder / "owner").write_text(f"{os.getpid()} {_started(os.getpid())}")
     return folder
 
 
@@ -318,7 +346,7 @@ def podman_daemon() -> Iterator[Daemon]:
     """A Podman service with image `busybox:latest`; yields its Daemon."""
     if why := missing("podman", "crun"):
         pytest.skip(f"Podman: {why}")
-    mark = f"doliumtest{uuid.uuid4().hex[:8]}"
+    mark = f"{MARK}{uuid.uuid4().hex[:8]}"
     folder = _folder(mark)
     socket = folder / "podman.sock"
     service = [
