@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -22,6 +23,8 @@ from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.model.clock import Clock, SystemClock
 from dolium.model.context import Context
+
+LOG = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -88,6 +91,7 @@ class Border:
                 roles=who.roles,
                 is_admin=self._service.policy.admin(who.roles),
             )
+            LOG.debug("%s %s %s by %s", request_id, request.method, path, who.user_id)
         request.context.call = Call(request.env, self._service, context, version)
 
 

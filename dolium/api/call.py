@@ -19,8 +19,8 @@ from dolium.model import record
 from dolium.model.clock import Clock
 from dolium.model.context import Context
 
-MOST_BODY = 16 * 1024 * 1024
-"""Bytes of the largest body that is read."""
+MOST_BODY = 1024 * 1024
+"""Bytes of the largest body that is read: what is wished is stored."""
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

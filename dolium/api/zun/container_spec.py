@@ -78,12 +78,11 @@ def image(value: Any) -> Any:
 
 def line(value: Any) -> list[str] | None:
     """A command as one string, the way versions before 1.20 have it."""
-    if value is None:
+    checked = text()(value)
+    if checked is None:
         return None
-    if not isinstance(value, str):
-        raise Wrong(f"{value!r} is not of type 'string', 'null'")
     try:
-        return shlex.split(value)
+        return shlex.split(checked)
     except ValueError as error:
         raise Wrong(f"{value!r} can't be split: {error}") from None
 

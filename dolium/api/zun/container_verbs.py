@@ -17,6 +17,9 @@ from dolium.api.zun.container_spec import NAME
 from dolium.api.zun.containers import shown
 from dolium.model.container import QUESTIONS, Verb, check
 
+LONGEST_STOP_S = 3600
+"""How long a stop may wait at most: a host does only so much at once."""
+
 _encode = msgspec.json.encode
 
 
@@ -27,12 +30,12 @@ def start(call: Call) -> Answer:
 
 def stop(call: Call) -> Answer:
     """`POST stop?timeout=`, seconds until it is killed."""
-    return _ask(call, Verb.STOP, {"timeout": fields.whole(0)})
+    return _ask(call, Verb.STOP, {"timeout": fields.whole(0, LONGEST_STOP_S)})
 
 
 def reboot(call: Call) -> Answer:
     """`POST reboot?timeout=`."""
-    return _ask(call, Verb.REBOOT, {"timeout": fields.whole(0)})
+    return _ask(call, Verb.REBOOT, {"timeout": fields.whole(0, LONGEST_STOP_S)})
 
 
 def pause(call: Call) -> Answer:
