@@ -67,9 +67,9 @@ class Control:
         questions = Questions(self.link, config.engine.execute_timeout_s)
         placer = Placer(store, clock, self.networks, rng)
         self.conductor = Conductor(store, clock, placer)
-        policy = Policy(config.api.policy_file)
+        self.policy = Policy(config.api.policy_file)
         self.server = Server(
-            app.make(containers, questions, self.networks, auth, policy, config),
+            app.make(containers, questions, self.networks, auth, self.policy, config),
             config.api.listen,
             config.api.port,
             config.api.threads,

@@ -69,6 +69,7 @@ def _start(
     auth = KeystoneAuth(_auth(keystone), keep_s=config.api.token_memo_s)
     threading.Thread(target=auth.warm, name="warm", daemon=True).start()
     control = Control(config, store, deployment, auth)
+    threading.Thread(target=control.policy.warm, name="warm-policy", daemon=True).start()
     host = Host(config, state.agent, deployment)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
