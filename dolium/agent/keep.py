@@ -128,7 +128,7 @@ def _start(p: Pass, sentence: str) -> str:
         raise
     except errors.DriverError as error:
         again = _wait(p, None)
-        p.save()
+        p.use(p.wish.start_epoch)
         if again:
             p.tools.agenda.add(p.wish.uuid, policy.FIRST_S)
         p.report(reason=str(error), restarting=again)

@@ -210,13 +210,16 @@ class Pass:
         return undo
 
     def launch(self, epoch: int) -> None:
-        """Start the process of the container last seen, noting before what proves it."""
+        """Start the process of the container last seen, noting before what proves it.
+
+        A definite failure leaves the epoch to whoever reports it: only then it is used up.
+        """
         seen, life = self.seen, self.life
         assert seen is not None
         life.launch = Launch(epoch=epoch, handle=seen.handle, before=seen.started_at)
         life.running = self.tools.incarnation()
         life.next_at = None
-        life.quiet = False
+        life.quiet = life.rested = False
         self.save()
         self.report(task=Task.STARTING)
         try:
@@ -226,10 +229,10 @@ class Pass:
         except UNKNOWN:
             raise
         except errors.DriverError:
-            life.running = None
-            self._started(epoch)
+            life.running = life.launch = None
+            self.save()
             raise
-        self._started(epoch)
+        self.use(epoch)
 
     def launched(self) -> bool:
         """Whether a start noted before has visibly happened; settles the note if so."""
@@ -238,8 +241,14 @@ class Pass:
             return False
         if seen.started_at is None or seen.started_at == launch.before:
             return False
-        self._started(launch.epoch)
+        self.use(launch.epoch)
         return True
+
+    def use(self, epoch: int) -> None:
+        """The start that was owed for the epoch has been tried to its end."""
+        self.life.started = max(self.life.started, epoch)
+        self.life.launch = None
+        self.save()
 
     def halt(self, timeout_s: int) -> None:
         """Stop the container last seen, if it lives."""
@@ -256,12 +265,6 @@ class Pass:
         if generation == self.wish.created_generation:
             self.life.exists = False
             self.life.launch = None
-        self.save()
-
-    def _started(self, epoch: int) -> None:
-        self.life.started = max(self.life.started, epoch)
-        self.life.launch = None
-        self.life.rested = False
         self.save()
 
     def _mark(self, generation: int) -> None:

@@ -5,11 +5,26 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from dolium import errors
 from dolium.agent.journal import Journal
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+PROFILES: tuple[dict[str, float], ...] = (
+    {},
+    {"kills": 0.4},
+    {"kills": 0.1, "link": 0.3},
+    {"engine": 0.2},
+    {"engine": 0.1, "kills": 0.2},
+    {"store": 0.1, "link": 0.1},
+    {"kills": 0.1, "link": 0.05, "engine": 0.05, "store": 0.02},
+)
+"""How likely what goes wrong; one schedule has one of these, so that some things go far."""
+ORDERS = frozenset({"create", "start", "stop", "kill", "pause", "unpause", "remove"})
+"""Calls after which it is worst to die."""
 
 
 class Killed(BaseException):
@@ -43,10 +58,12 @@ class Chaos:
         self.trace: list[str] = []
         self.delayed: list[tuple[str, Callable[[], object]]] = []
         """Messages still on their way: they arrive some time, in any order."""
-        self.engine_faults = self.rng.choice([0.0, 0.02, 0.1, 0.3])
-        self.link_faults = self.rng.choice([0.0, 0.02, 0.1, 0.3])
-        self.store_faults = self.rng.choice([0.0, 0.01, 0.05])
-        self.kills = self.rng.choice([0.0, 0.2, 0.6])
+        bad = self.rng.choice(PROFILES)
+        self.engine_faults = bad.get("engine", 0.0)
+        self.link_faults = bad.get("link", 0.0)
+        self.store_faults = bad.get("store", 0.0)
+        self.kills = bad.get("kills", 0.0)
+        self._mortal = False
         self._fuel: int | None = None
 
     def note(self, what: str) -> None:
@@ -61,10 +78,11 @@ class Chaos:
     def mortal(self) -> Iterator[None]:
         """What runs inside may be killed at one of its boundaries."""
         self._fuel = self.rng.randint(1, 14) if self.chance(self.kills) else None
+        self._mortal = True
         try:
             yield
         finally:
-            self._fuel = None
+            self._fuel, self._mortal = None, False
 
     def boundary(self, what: str) -> None:
         """Between two steps of an agent."""
@@ -77,6 +95,8 @@ class Chaos:
 
     def outside(self, what: str, when: str) -> None:
         """Before and after each call of an engine or binder by an agent."""
+        if when == "after" and what in ORDERS and self._mortal and self.chance(self.kills / 2):
+            self._fuel = 1
         self.boundary(f"{when} {what}")
         if self.chance(self.engine_faults / 2):
             self.note(f"  no answer {when} {what}")
@@ -121,7 +141,7 @@ class FragileJournal(Journal):
         super().__init__(None)
         self._chaos = chaos
 
-    def put(self, kind: str, key: str, doc: msgspec.Struct) -> None:
+    def put(self, kind: str, key: str, doc: Struct) -> None:
         self._chaos.boundary(f"before noting {kind}")
         super().put(kind, key, doc)
         self._chaos.boundary(f"after noting {kind}")

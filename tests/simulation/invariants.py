@@ -68,6 +68,17 @@ def always(world: World) -> None:
     holds(all(n == 1 for u, n in everywhere.items() if u != STRANGER), "live on two hosts")
 
 
+_C, _T = schema.changes.c, schema.containers.c
+_CHANGES = (
+    sa.select(_C.revision, _C.container_uuid)
+    .where(_C.project_id == sa.bindparam("project"), _C.revision > sa.bindparam("since"))
+    .order_by(_C.revision)
+)
+_VISIBLE = sa.select(
+    _T.uuid, _T.status, _T.status_reason, _T.task_state, _T.started_at, _T.cpu_m
+).where(_T.project_id == sa.bindparam("project"))
+
+
 class Watcher:
     """Reads a project's changes now and then; what differs must have been told."""
 
@@ -80,17 +91,10 @@ class Watcher:
     def read(self) -> None:
         """Compare what is visible now with what was, and with what the changes tell."""
         with self._world.store.read() as connection:
-            c = schema.changes.c
             told = connection.execute(
-                sa.select(c.revision, c.container_uuid)
-                .where(c.project_id == self._project, c.revision > self._revision)
-                .order_by(c.revision)
+                _CHANGES, {"project": self._project, "since": self._revision}
             ).all()
-            t = schema.containers.c
-            rows = connection.execute(
-                sa.select(t.uuid, t.status, t.status_reason, t.task_state, t.started_at, t.cpu_m)
-                .where(t.project_id == self._project)
-            ).all()
+            rows = connection.execute(_VISIBLE, {"project": self._project}).all()
         numbers = [row[0] for row in told]
         first = self._revision + 1
         holds(numbers == list(range(first, first + len(numbers))), "a revision was skipped")
@@ -269,6 +273,10 @@ def _leftovers(machine: Machine, rows: list[Observed]) -> None:
 def empty(world: World) -> None:
     """After everything was deleted."""
     holds(not observed(world), "rows are left")
+    _sums(world, [])
+    _actions(world)
+    _starts(world)
+    _signals(world)
     for machine in world.machines:
         kinds = {kind for kind, _ in machine.journal.left()}
         holds(kinds <= {"host"}, f"{machine.name}: left in the journal: {kinds}")

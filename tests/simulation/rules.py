@@ -14,6 +14,7 @@ from dolium.agent.core import Core
 from dolium.agent.notes import Life, Notes
 from dolium.agent.passes import Pass, Tools
 from dolium.control.hosts import Hosts
+from dolium.model.container import Verb
 from dolium.model.wish import Command, Facts, Result
 from dolium.store import containers, hosts
 from dolium.store.store import Tx
@@ -53,7 +54,7 @@ def a_signal_is_noted_before_it_is_sent(patch: Patch) -> None:
         p.begin(command)
         return really(p, command)
 
-    patch.setitem(commands.VERBS, commands.Verb.KILL, kill)
+    patch.setitem(commands.VERBS, Verb.KILL, kill)
 
 
 def a_start_is_noted_before_it_is_sent(patch: Patch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid as uuids
 from collections.abc import Callable, Collection, Sequence
+from math import inf
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -33,6 +34,7 @@ T = TypeVar("T")
 VERBS = (Verb.START, Verb.STOP, Verb.REBOOT, Verb.KILL, Verb.PAUSE, Verb.UNPAUSE)
 LONGEST_WAIT_S = 35.0
 """More than any back-off after an error."""
+MOST_STEPS = 200
 LOOKS = 5
 """Quiet looks after which nothing more is going to be tidied."""
 PROJECTS = ("p1", "p2")
@@ -73,9 +75,7 @@ class FlatNetwork(Driver):
         wanted: Collection[str] = (),
     ) -> Port:
         prefix = network.subnets[0].gateway.rpartition(".")[0]
-        address = next(
-            f"{prefix}.{n}" for n in range(2, 250) if f"{prefix}.{n}" not in taken
-        )
+        address = next(f"{prefix}.{n}" for n in range(2, 250) if f"{prefix}.{n}" not in taken)
         ip = FixedIp(subnet_id=network.subnets[0].uuid, version=4, address=address, prefix=24)
         return Port(
             uuid=str(uuids.uuid5(uuids.NAMESPACE_DNS, container_uuid)),
@@ -99,11 +99,13 @@ class FragileStore(Store):
         super().__init__(None, threaded=False)
         self.chaos: Chaos | None = None
         self.write(lambda tx: metadata.create_all(tx.connection))
-        self.write(lambda tx: tx.connection.execute(sa.text(CLOSED_ONCE)))
+        self._trigger(CLOSED_ONCE)
         for table in ("hosts", "projects"):
-            text = sa.text(RETURNED_ONCE.format(table=table))
-            self.write(lambda tx, text=text: tx.connection.execute(text))
+            self._trigger(RETURNED_ONCE.format(table=table))
         self._empty = self._raw().serialize()
+
+    def _trigger(self, text: str) -> None:
+        self.write(lambda tx: tx.connection.execute(sa.text(text)))
 
     def _raw(self) -> Any:
         connection = self._writer.raw_connection()
@@ -167,9 +169,7 @@ class World:
         self.signals = 0
         self.rebirth()
         hosts = self.rng.choice([1, 1, 2])
-        self.machines = [
-            Machine(f"h{n}", self.chaos, self.clock, Link(self)) for n in range(hosts)
-        ]
+        self.machines = [Machine(f"h{n}", self.chaos, self.clock, Link(self)) for n in range(hosts)]
         self.crashed = False
         """Whether an engine died: what ended unseen before that may come back with it."""
         self.policies: dict[str, str | None] = {}
@@ -179,13 +179,9 @@ class World:
     def rebirth(self) -> None:
         """A new process of the control side on the same database."""
         quota = conf.Quota(containers=6, cpu=-1, memory=-1, disk=-1)
-        self.containers = Containers(
-            self.store, self.clock, quota, self.rng, new_id=self._new_id
-        )
+        self.containers = Containers(self.store, self.clock, quota, self.rng, new_id=self._new_id)
         self.hosts = Hosts(self.store, self.clock, conf.Placing(cpu_ratio=1.0), DEPLOYMENT)
-        self.placer = Placer(
-            self.store, self.clock, Networks(self.store, FlatNetwork()), self.rng
-        )
+        self.placer = Placer(self.store, self.clock, Networks(self.store, FlatNetwork()), self.rng)
 
     def _new_id(self) -> str:
         self.last_id = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
@@ -369,7 +365,7 @@ class World:
 
     ACTIONS: tuple[tuple[Callable[[World], None], int], ...] = (
         (create, 3),
-        (verb, 12),
+        (verb, 16),
         (resize, 1),
         (delete, 2),
         (place, 4),
@@ -380,9 +376,9 @@ class World:
         (look, 2),
         (wake, 6),
         (end, 3),
-        (vanish, 1),
-        (engine, 3),
-        (late, 3),
+        (vanish, 2),
+        (engine, 2),
+        (late, 2),
         (registry, 1),
         (down_and_up, 1),
         (time, 5),
@@ -434,13 +430,12 @@ class World:
         machine.do("pull", lambda core: core.pull().revision)
         core = machine.core
         assert core is not None
-        for count in range(200):
-            at = core.agenda.next_at()
-            if not machine.engine.news() and (at is None or at > self.clock.time):
-                break
+        taken = 0
+        while machine.engine.news() or (core.agenda.next_at() or inf) <= self.clock.time:
             machine.do("step", machine.step)
-        else:
-            raise AssertionError(f"{machine.name} never comes to rest")
+            taken += 1
+            if taken > MOST_STEPS:
+                raise AssertionError(f"{machine.name} never comes to rest")
         machine.do("post", Core.post)
         machine.do("look", Core.look)
-        return count > 0
+        return taken > 0
