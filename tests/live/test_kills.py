@@ -76,7 +76,7 @@ def _storm(installation: Installation, kills: int, say: Callable[[str], None]) -
         worker.start()
     begun = time.monotonic()
     for what in _plan(rng, kills):
-        time.sleep(rng.uniform(0.3, 2.5))
+        time.sleep(rng.uniform(0.2, 1.8))
         say(f"{time.monotonic() - begun:6.1f} s  kill {what}")
         reaper.strike(what)
     while sum(reaper.killed.values()) < kills:
@@ -103,9 +103,9 @@ def test_any_process_at_any_moment(installation: Installation) -> None:
     _storm(installation, KILLS, print)
     with installation.client() as client:
         Owned(client).clear()
-    matches.soon(installation, HEAL_S)  # also networks go when nobody needs them any more
-    links = [line.split()[0] for line in installation.place.run("ip", "-br", "link").splitlines()]
-    assert links == ["lo"]
+    differences = list(matches.Look(installation).differences())
+    # A network goes when two tidyings in a row find that nobody needs it: not waited for here.
+    assert [each for each in differences if "network" not in each and "bridge" not in each] == []
 
 
 @pytest.mark.soak
@@ -115,3 +115,8 @@ def test_for_a_long_time(installation: Installation) -> None:
     for turn in range(10):
         print(f"turn {turn}")
         _storm(installation, max(KILLS, 100), print)
+        with installation.client() as client:
+            Owned(client).clear()
+        matches.soon(installation, HEAL_S)
+        links = installation.place.run("ip", "-br", "link").splitlines()
+        assert [line.split()[0] for line in links] == ["lo"]

@@ -67,6 +67,8 @@ class Worker(threading.Thread):
                 self._ending.wait(self._rng.uniform(0.02, 0.25))
         except Exception as error:
             self.wrong.append(f"{self.name}: {error!r}")
+        finally:
+            self._hang_up()
 
     def end(self) -> None:
         """Finish the request under way."""
@@ -132,9 +134,14 @@ class Worker(threading.Thread):
                 self._client = wire.tcp("127.0.0.1", 9517, headers)
             return self._client.raw(method, path, body)
         except (OSError, HTTPException):
-            self._client = None
+            self._hang_up()
             time.sleep(0.1)
             return None
+
+    def _hang_up(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = None
 
 
 def disagreements(workers: list[Worker], installation: Installation) -> list[str]:
