@@ -26,6 +26,9 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         """path None keeps it in memory, for tests."""
         self._lock = threading.RLock()
+        if path:
+            path.touch(mode=0o600)  # first: what SQLite puts beside it gets the same mode
+            path.chmod(0o600)
         # The lock below serializes use, so one connection may serve all threads.
         self._db = sqlite3.connect(
             str(path) if path else ":memory:", isolation_level=None, check_same_thread=False
@@ -36,8 +39,6 @@ class Journal:
             " kind TEXT NOT NULL, key TEXT NOT NULL, doc BLOB NOT NULL,"
             " PRIMARY KEY (kind, key)) WITHOUT ROWID;"
         )
-        if path:
-            path.chmod(0o600)
 
     @contextmanager
     def together(self) -> Iterator[None]:

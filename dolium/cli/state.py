@@ -66,6 +66,7 @@ class State:
     def tell(self, running: Running) -> None:
         """Write down that everything answers."""
         new = self._running.with_suffix(".new")
+        new.touch(mode=0o600)
         new.write_bytes(msgspec.json.encode(running))
         new.replace(self._running)
 
