@@ -251,6 +251,14 @@ class Refused(DriverError):
     status, code, text = 409, "dolium.refused", "{why}"
 
 
+class Unwired(DriverError):
+    """The engine's container is on a network that the engine has forgotten meanwhile: join it
+    anew, then start it.
+    """
+
+    status, code, text = 409, "dolium.unwired", "{why}"
+
+
 class NotOffered(DriverError):
     """The driver lacks the capability."""
 

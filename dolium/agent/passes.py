@@ -224,8 +224,7 @@ class Pass:
         self.report(task=Task.STARTING)
         try:
             with self.tools.gate:
-                self.tools.wiring.arm(self.wish.uuid)
-                self.tools.engine.start(seen.handle)
+                self._start(seen.handle)
         except UNKNOWN:
             raise
         except errors.DriverError:
@@ -233,6 +232,16 @@ class Pass:
             self.save()
             raise
         self.use(epoch)
+
+    def _start(self, handle: str) -> None:
+        engine, wiring = self.tools.engine, self.tools.wiring
+        wiring.arm(self.wish.uuid)
+        try:
+            engine.start(handle)
+        except errors.Unwired:  # a `down` made a foreign engine forget our networks
+            engine.rejoin(handle, wiring.plug(self.wish))
+            wiring.arm(self.wish.uuid)
+            engine.start(handle)
 
     def launched(self) -> bool:
         """Whether a start noted before has visibly happened; settles the note if so."""

@@ -138,7 +138,13 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self, handle: str) -> None:
-        """Start the process. Already running is fine."""
+        """Start the process. Already running is fine. Raises Unwired when the engine has
+        forgotten a network of the container.
+        """
+
+    @abstractmethod
+    def rejoin(self, handle: str, plugs: tuple[Plug, ...]) -> None:
+        """After a start raised Unwired: join the resting container to its networks anew."""
 
     @abstractmethod
     def stop(self, handle: str, timeout_s: int) -> None:

@@ -155,6 +155,8 @@ class Docker(base.Engine):
     ) -> dict[str, Any]:
         if spec.disk and self._disk_quota is None:
             self.facts()
+        if spec.disk and not self._disk_quota:
+            raise errors.Refused(why="Your host does not support disk quota feature.")
         return bodies.container(
             spec,
             plugs,
@@ -188,7 +190,19 @@ class Docker(base.Engine):
 
     def start(self, handle: str) -> None:
         """See base."""
-        self._client.raw("POST", f"/containers/{handle}/start", timeout_s=START_S)
+        try:
+            self._client.raw("POST", f"/containers/{handle}/start", timeout_s=START_S)
+        except errors.Absent as error:
+            if str(error.facts["what"]).startswith("Network "):
+                raise errors.Unwired(why=str(error)) from None
+            raise
+
+    def rejoin(self, handle: str, plugs: tuple[base.Plug, ...]) -> None:
+        """See base. Docker forgets the old network of a name when it hears of the new one."""
+        for plug in plugs:
+            body = {"Container": handle, "EndpointConfig": bodies.endpoint(plug)}
+            name = bodies.network_name(plug.network.uuid)
+            self._client.raw("POST", f"/networks/{name}/connect", body=body)
 
     def stop(self, handle: str, timeout_s: int) -> None:
         """See base."""

@@ -89,7 +89,7 @@ class Fake(Fate, base.Engine):
     @asked
     def wire(self, network: Network, plugin: str, deployment: str) -> None:
         """See base."""
-        self.networks[network.uuid] = (network, plugin, deployment)
+        self.networks.setdefault(network.uuid, (network, plugin, deployment))
 
     @asked
     def unwire(self, network_uuid: str) -> None:
@@ -98,6 +98,8 @@ class Fake(Fate, base.Engine):
             if box.alive and any(plug.network.uuid == network_uuid for plug in box.plugs):
                 raise errors.Refused(why=f"Network {network_uuid} has active endpoints")
         self.networks.pop(network_uuid, None)
+        for box in self.boxes.values():  # a new network of the name is another one to it
+            box.unwired |= any(plug.network.uuid == network_uuid for plug in box.plugs)
 
     @asked
     def wired(self, deployment: str) -> list[str]:
@@ -151,10 +153,16 @@ class Fake(Fate, base.Engine):
         box.output.extend((now + line.at, line.stream, line.text) for line in made.lines)
         self._tell(box, "start")
 
+    @asked
+    def rejoin(self, handle: str, plugs: tuple[base.Plug, ...]) -> None:
+        """See base."""
+        box = self._box(handle)
+        box.plugs, box.unwired = plugs, False
+
     def _plug(self, box: Box) -> None:
-        for plug in box.plugs:
-            if plug.network.uuid not in self.networks:
-                raise errors.Absent(what=f"Network {plug.network.uuid}")
+        known = all(plug.network.uuid in self.networks for plug in box.plugs)
+        if box.unwired or not known:
+            raise errors.Unwired(why=f"A network of {box.name} could not be found")
         done: list[base.Plug] = []
         try:
             for plug in box.plugs:

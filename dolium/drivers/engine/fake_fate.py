@@ -48,6 +48,8 @@ class Box:
     labels: base.Labels
     image: Image
     state: State = State.CREATED
+    unwired: bool = False
+    """A network of it was forgotten since it was made."""
     plan: Plan = field(default_factory=Plan)
     ends: float = inf
     """Monotonic time of the process's own exit."""

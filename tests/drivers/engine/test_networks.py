@@ -257,8 +257,25 @@ def test_a_plugin_of_another_name_takes_the_network_over(docker: Bench, plugin: 
 def test_start_without_the_network(docker: Bench, plugin: Plugin) -> None:
     one = network()
     labels = create(docker, plug(one))
-    with pytest.raises(errors.Absent, match=f"Network dolium-{one.uuid}"):
+    with pytest.raises(errors.Unwired, match=f"Network dolium-{one.uuid}"):
         docker.engine.start(docker.look(labels).handle)
+
+
+@pytest.mark.live
+def test_a_network_made_anew_is_joined_anew(docker: Bench, plugin: Plugin) -> None:
+    one = network()
+    docker.engine.wire(one, plugin.name, docker.deployment)
+    labels = create(docker, plug(one))
+    handle = docker.look(labels).handle
+    docker.engine.start(handle)
+    docker.engine.stop(handle, 0)
+    docker.engine.unwire(one.uuid)
+    docker.engine.wire(one, plugin.name, docker.deployment)
+    with pytest.raises(errors.Unwired):
+        docker.engine.start(handle)
+    docker.engine.rejoin(handle, (plug(one),))
+    docker.engine.start(handle)
+    assert docker.look(labels).state is State.RUNNING
 
 
 @pytest.mark.live
@@ -280,7 +297,7 @@ def test_the_fake_knows_networks_too() -> None:
     one = network()
     labels = create(bench, plug(one))
     handle = bench.look(labels).handle
-    with pytest.raises(errors.Absent):
+    with pytest.raises(errors.Unwired):
         fake.start(handle)
     fake.wire(one, "dolium", bench.deployment)
     assert fake.wired(bench.deployment) == [one.uuid]
@@ -296,6 +313,11 @@ def test_the_fake_knows_networks_too() -> None:
     assert unplugged == ["token-9"]
     fake.unwire(one.uuid)
     assert fake.wired(bench.deployment) == []
+    fake.wire(one, "dolium", bench.deployment)
+    with pytest.raises(errors.Unwired):  # it bears the name of the one before, and is another
+        fake.start(handle)
+    fake.rejoin(handle, (plug(one),))
+    fake.start(handle)
 
 
 def test_a_dead_plugin_fails_the_start_of_the_fake() -> None:
