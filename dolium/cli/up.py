@@ -11,19 +11,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dolium import conf, errors
-from dolium.api.auth import Keystone as KeystoneAuth
-from dolium.api.auth import Options as AuthOptions
 from dolium.beside.engine import Engine
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
-from dolium.cli.roles import Control, Host
 from dolium.cli.state import Running, State
 from dolium.model.clock import SystemClock
-from dolium.store import deployments, upgrade
-from dolium.store.store import Store
+
+if TYPE_CHECKING:
+    from dolium.api.auth import Options
 
 LOG = logging.getLogger(__name__)
 ENROL_S = 60.0
@@ -60,13 +59,19 @@ def _start(
     keystone = keystone_of(config, state)
     keystone.launch()  # it loads while the rest starts
     stack.callback(keystone.stop)
+    # Half a second of imports, which Keystone, the slowest to start, need not wait for.
+    from dolium.api.auth import Keystone as Auth
+    from dolium.cli.roles import Control, Host
+    from dolium.store import deployments, upgrade
+    from dolium.store.store import Store
+
     done = upgrade.upgrade(state.database)
     _say("database", done or str(state.database))
     store = Store(state.database)
     stack.callback(store.close)
     deployment = deployments.ensure(store, SystemClock().now())
 
-    auth = KeystoneAuth(_auth(keystone), keep_s=config.api.token_memo_s)
+    auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
     threading.Thread(target=auth.warm, name="warm", daemon=True).start()
     control = Control(config, store, deployment, auth)
     threading.Thread(target=control.policy.warm, name="warm-policy", daemon=True).start()
@@ -114,9 +119,11 @@ def engine_of(config: conf.Config, state: State, deployment: str) -> Engine:
     )
 
 
-def _auth(keystone: Keystone) -> AuthOptions:
+def _auth(keystone: Keystone) -> Options:
+    from dolium.api.auth import Options
+
     service = keystone.credentials("dolium")
-    return AuthOptions(
+    return Options(
         auth_url=service.auth_url,
         username=service.username,
         password=service.password,

@@ -14,6 +14,7 @@ SOURCE = """
 import sys
 from pathlib import Path
 import dolium.cli.up
+import dolium.cli.roles
 from keystonemiddleware import auth_token
 from tests.perf import serving
 from wsgiref.util import setup_testing_defaults
