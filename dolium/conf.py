@@ -73,9 +73,7 @@ class Engine(Struct, frozen=True):
         list[str], _about("Mirrors for an engine that Dolium starts itself.")
     ] = msgspec.field(default_factory=list)
     pids_limit: Annotated[int, _about("Most processes of one container.", ge=1)] = 512
-    execute_timeout_s: Annotated[
-        int, _about("Seconds a non-interactive exec may take.", ge=1)
-    ] = 5
+    execute_timeout_s: Annotated[int, _about("Seconds a non-interactive exec may take.", ge=1)] = 5
 
 
 class Limits(Struct, frozen=True):
@@ -180,9 +178,7 @@ def options(group: type[Struct]) -> list[cfg.Opt]:
     made = []
     for field in msgspec.structs.fields(group):
         kind, meta = get_args(hints[field.name])
-        default = (
-            field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-        )
+        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
         option = cfg.ListOpt if get_origin(kind) is list else _OPTIONS[kind]
         made.append(option(field.name, default=default, help=meta.description))
     return made
