@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from tests import engines
 
-NEEDED = ("dockerd", "containerd", "runc", "nsenter", "mount", "nft")
+NEEDED = ("dockerd", "docker", "containerd", "runc", "nsenter", "mount", "nft")
 
 T = TypeVar("T")
 
