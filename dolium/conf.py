@@ -6,6 +6,7 @@ sample and the reference page, so that nothing is written twice.
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import typing
@@ -159,6 +160,9 @@ class Config(Struct, frozen=True):
         return Path(self.default.state_dir)
 
 
+_WHERE = re.compile(r" from LocationInfo\(.*?detail='([^']*)'\)")
+"""What oslo.config adds for programmers."""
+
 _OPTIONS: dict[Any, type[cfg.Opt]] = {
     str: cfg.StrOpt,
     bool: cfg.BoolOpt,
@@ -204,7 +208,8 @@ def load(files: list[Path] | None = None, **overrides: dict[str, Any]) -> Config
             read[name] |= values
         return msgspec.convert(read, Config)
     except (cfg.Error, ValueError) as error:
-        raise errors.StartError(why=f"The configuration can't be read: {error}") from None
+        why = _WHERE.sub(r" in \1", str(error))
+        raise errors.StartError(why=f"The configuration can't be read: {why}") from None
 
 
 def _group(source: cfg.ConfigOpts, name: str, group: type[Struct]) -> dict[str, Any]:

@@ -95,8 +95,6 @@ class Host:
             Path(config.network.plugin_dir) / f"{self._name}.sock", plugin.answer
         )
 
-        self._joined = False
-
     def prepare(self) -> None:
         """Rules first, then answer Docker's plugin calls."""
         self._binder.prepare()
@@ -104,7 +102,6 @@ class Host:
 
     def join(self, engine_socket: Path) -> None:
         """When an engine answers: what wires its containers."""
-        self._joined = True
         config = self._config
         kind = load("engine", config.engine.driver)
         self.engine = kind(
@@ -151,6 +148,6 @@ class Host:
     def close(self) -> None:
         """After the engine stopped, or never answered: answer Docker no more."""
         self._plugin.stop()
-        if not self._joined and not self._ledger.networks():
+        if not self._ledger.networks():
             self._binder.release()  # nothing of an earlier start needs the rules
         self._journal.close()

@@ -124,7 +124,11 @@ ASKS: dict[Verb, Ask] = {
 """One row per verb."""
 
 DELETE_FORCE = _any(*_S) - _any(_S.PAUSED)
-DELETE_AFTER_STOP = ASKS[Verb.DELETE].allowed | _any(_S.RUNNING)
+DELETE_AFTER_STOP = ASKS[Verb.DELETE].allowed | _any(
+    _S.RUNNING, _S.CREATING, _S.RESTARTING, _S.UNKNOWN
+)
+"""Wider than Zun's, where what hangs in the last three can be deleted by administrators only:
+here a deletion supersedes whatever is going on, so its owner may give it up."""
 
 QUESTIONS: dict[str, frozenset[Status]] = {
     "execute": _any(_S.RUNNING),

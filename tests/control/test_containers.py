@@ -74,6 +74,20 @@ def test_a_container_that_never_got_a_host_is_deleted_at_once() -> None:
     assert used(world)[2:] == (0, 0)
 
 
+def test_its_owner_may_give_up_what_hangs_while_being_made() -> None:
+    world = World()
+    uuid = world.create()
+    world.placer.turn()
+    reason = "Registry docker.io does not answer"
+    world.post(world.fact(uuid, known=False, reason=reason))
+    row = world.containers.find(world.who(), uuid)
+    assert (row.status, row.status_reason) == ("Creating", reason)
+    with pytest.raises(errors.WrongState):
+        world.containers.delete(world.who(), row)
+    world.containers.delete(world.who(), row, stop=True)
+    assert world.wish(uuid).wanted is Wanted.DELETED
+
+
 def test_no_host_is_an_error_that_says_why_and_start_tries_again() -> None:
     world = World(inventory=Inventory(hostname=HOST, cpus=1, memory_mib=600, disk_gib=10))
     uuid = world.create(memory="4096")
