@@ -97,8 +97,7 @@ class Placer:
         epochs: dict[str, int],
     ) -> int:
         picked = [(one, host) for host, some in picks.items() for one in some]
-        ids = [one.uuid for one, _ in picked] + [one.uuid for one, _ in nowhere]
-        still = containers.still_waiting(tx.connection, ids)
+        still = containers.still_waiting(tx.connection, MOST_AT_ONCE)
         now = self._clock.now()
         taken = Taken(tx, {one.project_id for one, _ in picked})
         failed = [(one, why) for one, why in nowhere if one.uuid in still]

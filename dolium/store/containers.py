@@ -221,12 +221,18 @@ def waiting(connection: sa.Connection, limit: int) -> list[sa.Row[Any]]:
     )
 
 
-def still_waiting(connection: sa.Connection, uuids: Sequence[str]) -> set[str]:
-    """Those of the ids that still need a host."""
-    rows = connection.execute(
-        sa.select(table.c.uuid).where(table.c.uuid.in_(uuids), table.c.stage == "waiting")
-    )
+def still_waiting(connection: sa.Connection, limit: int) -> set[str]:
+    """The ids that `waiting` would find now; asking for 500 by name would cost ten times more."""
+    rows = connection.execute(_WAITING, {"limit_": limit}).all()
     return {row[0] for row in rows}
+
+
+_WAITING = (
+    sa.select(table.c.uuid)
+    .where(table.c.stage == "waiting")
+    .order_by(table.c.id)
+    .limit(sa.bindparam("limit_"))
+)
 
 
 def delete(tx: Tx, uuid: str) -> bool:
