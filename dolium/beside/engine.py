@@ -191,8 +191,9 @@ class Engine:
         deadline = time.monotonic() + timeout
         if not (self._containerd.alive() and self._dockerd.alive()):
             # A dockerd whose containerd died never learns how what was under way has ended.
-            self._dockerd.stop(2.0)
-            shims.end(self._places.containerd, self._places.state / "data")
+            for process in (self._dockerd, self._containerd):
+                process.stop(2.0)
+            shims.end(self._places, self._name)
         with Undo() as undo:
             if not self._containerd.alive():
                 self._places.containerd.unlink(missing_ok=True)

@@ -1,40 +1,62 @@
-"""Shims that neither their containerd nor their dockerd will ever end.
+"""What neither containerd nor dockerd will ever end: containers whose start a death cut in two.
 
 Each container has a shim, which outlives both daemons. One that was being started while a daemon
-died stays: dockerd takes the container for not running, and every later start fails with "task
-already exists" (Docker 20.10 with containerd 1.6, measured). So before a dockerd is started, the
-shims of containers that do not run, by what the last dockerd wrote down, are ended; containerd then
-removes what hangs on them.
+died stays, in whole or in parts; dockerd takes it for not running, and every later start fails with
+"task already exists" or "mkdir ...: file exists" (Docker 20.10 with containerd 1.6, measured). So
+after a death, before the daemons are started again, all that is left of containers that do not run,
+by what dockerd wrote down last, is removed here: shim, processes, control groups, folders.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from dolium.beside.engine_files import Places
+
 PROGRAM = "containerd-shim"
+CGROUPS = Path("/sys/fs/cgroup")
+GONE_S = 5.0
+"""How long killed processes may take to leave their control groups."""
 
 
-def end(address: Path, data: Path) -> list[str]:
-    """Called while no dockerd runs: end stray shims; returns their containers' ids.
+def end(places: Places, name: str) -> list[str]:
+    """Called while neither daemon runs; returns the ids of the containers that were ended.
 
     Args:
-        address: the socket of the containerd whose shims are meant.
-        data: the data root of the dockerd that works with it.
+        places: of the engine whose containers are meant.
+        name: of its control groups and containerd namespace.
     """
-    stray = []
-    for pid, container in _shims(address):
-        if not _runs(data / "containers" / container / "config.v2.json"):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue  # it ended by itself meanwhile
-            stray.append(container)
-    return stray
+    shims = dict(_shims(places.containerd))
+    bundles = places.run / "containerd" / "io.containerd.runtime.v2.task" / name
+    known = {folder.name for folder in bundles.iterdir()} if bundles.is_dir() else set()
+    strays = sorted(
+        container
+        for container in known | set(shims.values())
+        if container and not _runs(places.state / "data" / "containers" / container)
+    )
+    for container in strays:
+        for pid in [pid for pid, its in shims.items() if its == container]:
+            _kill(pid)
+        _empty(name, container)
+        rootfs = bundles / container / "rootfs"
+        if os.path.ismount(rootfs):
+            subprocess.run(["umount", "-l", str(rootfs)], check=False)
+        for folder in (bundles / container, *_runtime_folders(places, name, container)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return strays
+
+
+def _runtime_folders(places: Places, name: str, container: str) -> list[Path]:
+    """Where runc or another runtime wrote down what it knows of the container."""
+    return list((places.run / "exec").glob(f"runtime-*/{name}/{container}"))
 
 
 def _shims(address: Path) -> Iterator[tuple[int, str]]:
@@ -51,10 +73,38 @@ def _shims(address: Path) -> Iterator[tuple[int, str]]:
             yield int(entry.name), options.get("-id", "")
 
 
-def _runs(config: Path) -> bool:
+def _runs(folder: Path) -> bool:
     """Whether dockerd wrote down that the container runs (a paused one runs too)."""
     try:
-        state = json.loads(config.read_text())["State"]
+        state = json.loads((folder / "config.v2.json").read_text())["State"]
     except (FileNotFoundError, KeyError, ValueError):
         return False
     return bool(state.get("Running"))
+
+
+def _empty(name: str, container: str) -> None:
+    """Kill what is in the container's control groups and remove them."""
+    # With systemd: NAME.slice/docker-ID.scope.
+    trees = [tree for top in ("", "*/") for tree in CGROUPS.glob(f"{top}{name}*/*{container}*")]
+    deadline = time.monotonic() + GONE_S
+    while (left := [tree for tree in trees if tree.is_dir()]) and time.monotonic() < deadline:
+        for tree in left:
+            for folder, _, _ in os.walk(tree, topdown=False):
+                _clear(Path(folder))
+        time.sleep(0.01)
+
+
+def _clear(group: Path) -> None:
+    try:
+        for pid in (group / "cgroup.procs").read_text().split():
+            _kill(int(pid))
+        group.rmdir()
+    except OSError:
+        pass  # gone, or what was killed has not left yet
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it ended by itself meanwhile

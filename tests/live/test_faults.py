@@ -272,7 +272,7 @@ def test_a_disk_that_fills_and_gets_room_again(installation: Installation, owned
             except OSError:
                 pass
         for number in range(30):  # what is allocated already may still take a few
-            body = {"name": f"full-{number}", "image": IMAGE, "command": ["true"], "memory": "8"}
+            body = {"name": f"full-{number}", "image": IMAGE, "cpu": 0.1, "memory": "8"}
             status, answer = owned.client.raw("POST", "/v1/containers", msgspec.json.encode(body))
             assert status in (202, 507, 503), answer
             if status != 202:
