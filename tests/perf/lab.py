@@ -32,10 +32,9 @@ mount -t sysfs sysfs /sys
 mount --rbind $cgroups /sys/fs/cgroup
 umount -l $cgroups
 rmdir $cgroups
-for folder in /run/docker /run/containerd /run/netns /etc/docker; do
-    mkdir -p $folder
-    mount -t tmpfs none $folder
-done
+mount -t tmpfs none /run
+mkdir -p /run/docker /run/netns /etc/docker
+mount -t tmpfs none /etc/docker
 # Some kernels give a new network namespace no forwarding, whatever the machine has.
 echo 1 > /proc/sys/net/ipv4/ip_forward
 # This shell is process 1 here: it must stay, to bury what daemons leave.
