@@ -95,6 +95,16 @@ class Engine:
                 return f"Our own engine still runs: {version} (pid {self._dockerd.pid})"
             return f"Our own engine started in {time.monotonic() - begun:.1f} s: {version}"
 
+    def idle(self) -> bool:
+        """Whether it is our own engine that would be used, and nothing of it runs."""
+        with self._lock:
+            if self._configured is not None:
+                return False
+            if not self._places.used.exists() and self._foreign() is not None:
+                return False
+            running = [process.adopt() for process in (self._containerd, self._dockerd)]
+            return not any(running) and not shims.living(self._places)
+
     def watch(self, say: Callable[[str], None]) -> None:
         """Keep our own engine running from now on; does nothing about a foreign one."""
         if self.ours:

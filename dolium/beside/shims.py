@@ -54,6 +54,11 @@ def end(places: Places, name: str) -> list[str]:
     return strays
 
 
+def living(places: Places) -> bool:
+    """Whether any container of the engine at these places has a shim."""
+    return any(True for _ in _shims(places.containerd))
+
+
 def _runtime_folders(places: Places, name: str, container: str) -> list[Path]:
     """Where runc or another runtime wrote down what it knows of the container."""
     return list((places.run / "exec").glob(f"runtime-*/{name}/{container}"))

@@ -66,11 +66,13 @@ def _clear(config: conf.Config, state: State) -> list[str]:
     beside = engine_of(config, state, deployment)
     host = Host(config, state.agent, deployment)
     host.prepare()
-    if beside.start() and beside.ours:  # an engine that was killed too is needed to stop what runs
-        left.append("an engine")
+    idle = beside.idle()
+    if not idle:  # one that was killed too is started again: it is needed to stop what runs
+        beside.start()
+        left += ["an engine"] if beside.ours else []
     host.join(beside.socket)
-    left += _rest(host, deployment)
-    host.unwire(engine_too=not beside.ours)
+    left += [] if idle else _rest(host, deployment)
+    host.unwire(engine_too=not idle and not beside.ours)
     beside.stop()
     host.close()
     return left

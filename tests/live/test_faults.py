@@ -365,7 +365,7 @@ def test_down_clears_away_what_a_killed_one_left(installation: Installation) -> 
     assert place.run("nft", "list", "tables") == ""
     groups = place.run("sh", "-c", f"ls -d /sys/fs/cgroup/*/{mark} || :", check=False)
     assert groups.strip() == ""
-    assert "Dolium does not run." in installation.down()
+    assert "Dolium does not run; nothing was left." in installation.down()
 
 
 def assert_nothing_runs(place: Place) -> None:
