@@ -89,7 +89,9 @@ def kill(p: Pass, command: Command) -> str:
     if seen is None:
         raise errors.Absent(what="The container")
     signal = str(command.params.get("signal") or "SIGKILL")
-    quiet, p.life.quiet = p.life.quiet, p.life.quiet or signal.removeprefix("SIG") in ENDING
+    quiet = p.life.quiet
+    if signal.removeprefix("SIG") in ENDING:
+        p.life.quiet = p.tools.clock.now()
     p.act()
     try:
         p.tools.engine.kill(seen.handle, signal)

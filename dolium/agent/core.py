@@ -128,7 +128,7 @@ class Core:
         self._tools.deployment = welcome.deployment
         self.outbox.renew()
         self._since, self._complete, self.boot = 0, False, boot
-        for uuid in {*self.notes.wishes(), *self.notes.lives()}:
+        for uuid in sorted({*self.notes.wishes(), *self.notes.lives()}):
             self.agenda.add(uuid)
 
     def pull(self, wait_s: float = 0.0) -> Page:
@@ -143,7 +143,7 @@ class Core:
                 self.notes.keep(wish)
             if page.full:
                 named = {wish.uuid for wish in page.wishes}
-                for uuid in self.notes.wishes().keys() - named:
+                for uuid in sorted(self.notes.wishes().keys() - named):
                     self.notes.disown(uuid)
         for uuid in page.gone:
             self._released(uuid)

@@ -75,7 +75,7 @@ def _resting(p: Pass) -> str:
     if life.launch is not None or wish.start_epoch > life.started or life.rested:
         return _start(p, "started, as owed")
     if life.running is not None:
-        if life.running != p.tools.incarnation():
+        if life.running != p.tools.incarnation() and not _asked(p):
             return _start(p, "came back with its engine")
         _ended(p)
     if life.next_at is None:
@@ -106,9 +106,17 @@ def _ended(p: Pass) -> None:
     life.running = life.next_at = None
     if policy.steady(seen.started_at, seen.finished_at):
         life.short = 0
-    if not life.quiet:
+    if not _asked(p):
         _wait(p, seen.exit_code)
     p.save()
+
+
+def _asked(p: Pass) -> bool:
+    """Whether it ended because somebody sent a signal for that."""
+    quiet, seen = p.life.quiet, p.seen
+    if quiet is None or seen is None:
+        return False
+    return (seen.finished_at or quiet) <= quiet + policy.ENDING_S
 
 
 def _wait(p: Pass, exit_code: int | None) -> bool:

@@ -58,8 +58,8 @@ class Life(Struct, kw_only=True):
     """How many of the last runs ended within seconds, one after another."""
     next_at: float | None = None
     """When the restart policy starts it again."""
-    quiet: bool = False
-    """Its end was asked for by a signal: the restart policy leaves it alone."""
+    quiet: float | None = None
+    """When a signal was sent that asks it to end: if it does, it is left alone."""
     gone: bool = False
 
 

@@ -218,8 +218,8 @@ class Pass:
         assert seen is not None
         life.launch = Launch(epoch=epoch, handle=seen.handle, before=seen.started_at)
         life.running = self.tools.incarnation()
-        life.next_at = None
-        life.quiet = life.rested = False
+        life.next_at = life.quiet = None
+        life.rested = False
         self.save()
         self.report(task=Task.STARTING)
         try:

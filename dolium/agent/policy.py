@@ -11,6 +11,10 @@ LONGEST_S = 300.0
 STEADY_S = 10.0
 """A run at least this long was a good one: the wait before the next start is short again."""
 
+ENDING_S = 30.0
+"""How long a container may take to end after a signal that asks for it; who runs on after that
+did not want to, and what happens later has other reasons."""
+
 RETRY_LONGEST_S = 30.0
 
 

@@ -242,3 +242,33 @@ def test_only_containers_that_differ_are_looked_at(bench: Bench) -> None:
     bench.engine.happened(DEPLOYMENT)
     bench.core.look()
     assert bench.core.agenda.take() == U
+
+
+def test_what_was_killed_does_not_come_back_with_the_engine(bench: Bench) -> None:
+    running(bench, restart_policy=always())
+    bench.control.ask(U, Verb.KILL)
+    gone = errors.Unanswered(what="Engine", why="silence")
+    bench.core.pull()
+    bench.engine.hook = lambda method, when: (
+        bench.engine.fail("look", gone) if (method, when) == ("kill", "after") else None
+    )
+    bench.settle()
+    bench.engine.hook = None
+    assert state(bench) is State.EXITED
+    bench.engine.crash(survive=False)
+    bench.engine.revive()
+    bench.settle(600)
+    assert bench.engine.boxes[BOX].starts == 1
+
+
+def test_who_survives_a_signal_comes_back_with_the_engine(bench: Bench) -> None:
+    running(bench, command=["sh", "-c", "sleep inf"])
+    bench.control.ask(U, Verb.KILL, signal="SIGTERM")
+    bench.settle()
+    assert state(bench) is State.RUNNING
+    bench.clock.time += 3600
+    bench.engine.crash(survive=False)
+    bench.engine.revive()
+    bench.core.look(every=True)
+    bench.settle(60)
+    assert state(bench) is State.RUNNING

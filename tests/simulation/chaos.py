@@ -52,13 +52,15 @@ class Clock:
 class Chaos:
     """Decides at every boundary. All chance of a schedule comes from its one generator."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, bad: dict[str, float] | None = None) -> None:
+        """bad: what goes wrong and how likely; None lets the dice choose."""
         self.rng = random.Random(seed)
         self.on = True
         self.trace: list[str] = []
         self.delayed: list[tuple[str, Callable[[], object]]] = []
         """Messages still on their way: they arrive some time, in any order."""
-        bad = self.rng.choice(PROFILES)
+        chosen = self.rng.choice(PROFILES)
+        bad = chosen if bad is None else bad
         self.engine_faults = bad.get("engine", 0.0)
         self.link_faults = bad.get("link", 0.0)
         self.store_faults = bad.get("store", 0.0)

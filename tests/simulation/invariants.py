@@ -142,7 +142,9 @@ def _explained(world: World, row: Observed) -> None:
     spec = msgspec.json.decode(row.spec, type=Spec)
     match Wanted(row.wanted):
         case Wanted.RUNNING:
-            excused = cause == "kill" or (cause == "own" and _may_rest(spec, box.exit_code))
+            excused = cause == "kill" or (
+                cause == "own" and _may_rest(spec, machine.engine.codes.get(row.uuid))
+            )
             resting = row.status == Status.RESTARTING or excused
             holds(box.state is State.RUNNING or (not box.alive and resting), what)
         case Wanted.PAUSED:

@@ -39,6 +39,8 @@ class Engine(Fake):
         """What a stop is for: stop, or rest on an orderly down."""
         self.ends: dict[str, list[str]] = {}
         """Why each container's process ended, by uuid, in order."""
+        self.codes: dict[str, int] = {}
+        """And with which code it ended last."""
         self.begun: list[tuple[str, float]] = []
         """Each start that happened: uuid and time."""
         self.signals: Counter[str] = Counter()
@@ -141,6 +143,7 @@ class Engine(Fake):
 
     def _end(self, box: Box, code: int, *, quietly: bool = False) -> None:
         self.ends.setdefault(box.labels.uuid, []).append(self._cause)
+        self.codes[box.labels.uuid] = code
         super()._end(box, code, quietly=quietly)
 
 

@@ -135,17 +135,18 @@ def who_is_cut_off_says_hello_again(patch: Patch) -> None:
     patch.setattr(Core, "_cut_off", lambda core: None)
 
 
-RULES: tuple[Callable[[Patch], None], ...] = (
-    results_are_kept_until_acknowledged,
-    a_command_is_carried_out_once,
-    a_signal_is_noted_before_it_is_sent,
-    a_start_is_noted_before_it_is_sent,
-    nothing_is_torn_down_before_the_container_stopped,
-    garbage_goes_only_when_gone_for_certain,
-    an_older_boot_counts_for_nothing,
-    facts_are_compared_by_their_counters,
-    undo_only_after_a_definite_failure,
-    what_went_down_with_its_engine_comes_back,
-    claims_go_with_the_row,
-    who_is_cut_off_says_hello_again,
-)
+RULES: dict[Callable[[Patch], None], dict[str, float]] = {
+    results_are_kept_until_acknowledged: {"kills": 0.2},
+    a_command_is_carried_out_once: {},
+    a_signal_is_noted_before_it_is_sent: {"kills": 0.6},
+    a_start_is_noted_before_it_is_sent: {"kills": 0.3, "engine": 0.1},
+    nothing_is_torn_down_before_the_container_stopped: {"kills": 0.2, "engine": 0.3},
+    garbage_goes_only_when_gone_for_certain: {},
+    an_older_boot_counts_for_nothing: {"kills": 0.2, "link": 0.4},
+    facts_are_compared_by_their_counters: {"link": 0.4},
+    undo_only_after_a_definite_failure: {"engine": 0.2},
+    what_went_down_with_its_engine_comes_back: {},
+    claims_go_with_the_row: {},
+    who_is_cut_off_says_hello_again: {"kills": 0.2, "link": 0.4},
+}
+"""Each rule with what has to go wrong for its lack to show."""

@@ -12,9 +12,9 @@ class Failed(AssertionError):
     """A schedule broke an invariant; the text is the schedule."""
 
 
-def run(seed: int, store: FragileStore) -> list[str]:
+def run(seed: int, store: FragileStore, bad: dict[str, float] | None = None) -> list[str]:
     """Play one schedule; returns its trace, raises Failed with it."""
-    world = World(seed, store)
+    world = World(seed, store, bad)
     try:
         _play(world)
     except Exception as error:

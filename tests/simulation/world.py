@@ -35,7 +35,7 @@ VERBS = (Verb.START, Verb.STOP, Verb.REBOOT, Verb.KILL, Verb.PAUSE, Verb.UNPAUSE
 LONGEST_WAIT_S = 35.0
 """More than any back-off after an error."""
 MOST_STEPS = 200
-LOOKS = 5
+LOOKS = 4
 """Quiet looks after which nothing more is going to be tidied."""
 PROJECTS = ("p1", "p2")
 CLOSED_ONCE = """
@@ -158,8 +158,8 @@ class Link:
 class World:
     """One schedule's Dolium."""
 
-    def __init__(self, seed: int, store: FragileStore) -> None:
-        self.chaos = Chaos(seed)
+    def __init__(self, seed: int, store: FragileStore, bad: dict[str, float] | None = None) -> None:
+        self.chaos = Chaos(seed, bad)
         self.rng = self.chaos.rng
         self.clock = Clock()
         self.store = store
@@ -225,7 +225,7 @@ class World:
         rng = self.rng
         policy = rng.choice([None, None, None, "always", "on-failure", "unless-stopped"])
         spec = Spec(
-            image=rng.choice(["app", "app", "app", "app", "nosuch"]),
+            image=rng.choice(["app"] * 9 + ["nosuch"]),
             command=rng.choice([["top"]] * 5 + [["sleep", "7"], ["false"], ["nosuch"]]),
             cpu=rng.choice([0.5, 1.0, 3.0]),
             restart_policy=RestartPolicy(name=policy, retries=rng.choice("03")) if policy else None,
@@ -247,11 +247,13 @@ class World:
             return
         row = self.rng.choice(rows)
         sensible = [verb for verb in VERBS if row.status in ASKS[verb].allowed]
-        verb = self.rng.choice(sensible if sensible and self.rng.random() < 0.9 else VERBS)
+        if not sensible and self.rng.random() < 0.9:
+            return
+        verb = self.rng.choice(sensible if sensible and self.rng.random() < 0.95 else VERBS)
         params: dict[str, Any] = {}
         if verb is Verb.KILL:
             self.signals += 1
-            params = {"signal": self.rng.choice(["SIGKILL", f"SIG{self.signals}"])}
+            params = {"signal": self.rng.choice(["SIGKILL", f"SIGX{self.signals}"])}
 
         def ask() -> str:
             self.containers.ask(self.who(), row, verb, params)
@@ -326,14 +328,19 @@ class World:
 
     def engine(self) -> None:
         machine = self.rng.choice(self.machines)
-        if machine.engine._down:
-            self.chaos.note(f"{machine.name}: the engine is back")
-            machine.engine.revive()
-        elif self.rng.random() < 0.3:
+        if not machine.engine._down:
             survive = self.rng.random() < 0.5
             self.chaos.note(f"{machine.name}: the engine dies, containers live on: {survive}")
             machine.engine.crash(survive=survive)
             self.crashed = True
+
+    def recover(self) -> None:
+        """What is down does not stay so for long."""
+        for machine in self.machines:
+            if machine.engine._down:
+                self.chaos.note(f"{machine.name}: the engine is back")
+                machine.engine.revive()
+            machine.engine.registry_answers = True
 
     def late(self) -> None:
         self.chaos.deliver()
@@ -341,7 +348,7 @@ class World:
 
     def registry(self) -> None:
         engine = self.rng.choice(self.machines).engine
-        engine.registry_answers = not engine.registry_answers
+        engine.registry_answers = False
 
     def down_and_up(self) -> None:
         machine = self.rng.choice(self.machines)
@@ -374,10 +381,11 @@ class World:
         (pull, 2),
         (post, 3),
         (look, 2),
-        (wake, 6),
+        (wake, 9),
         (end, 3),
         (vanish, 2),
         (engine, 2),
+        (recover, 9),
         (late, 2),
         (registry, 1),
         (down_and_up, 1),
@@ -403,7 +411,7 @@ class World:
         for action in self.rng.choices(actions, weights, k=steps):
             action(self)
 
-    def calm(self, most: int = 12) -> None:
+    def calm(self, most: int = 9) -> None:
         """Faults end, and everything gets the time it needs."""
         self.chaos.on = False
         self.chaos.note("--- calm ---")
