@@ -70,6 +70,8 @@ class Lab:
         until(lambda: look(pid) is None)
 
     def end(self) -> None:
+        for engine in self.made:
+            engine.release()
         last = self.engine()
         if (self.folder / "r" / "engine" / "docker.sock").exists():
             last.start(PATIENCE)
@@ -101,7 +103,7 @@ def busybox(lab: Lab) -> None:
 def answers(lab: Lab) -> bool:
     try:
         return bool(lab.docker("version"))
-    except subprocess.CalledProcessError:
+    except AssertionError:
         return False
 
 
