@@ -30,8 +30,8 @@ UNKNOWN = (errors.Unanswered, errors.Full)
 class Wiring(Protocol):
     """What a pass needs of the host's side of networks (agent/wiring.py)."""
 
-    def plug(self, wish: Wish) -> tuple[Plug, ...]:
-        """Before the engine creates the container."""
+    def plug(self, wish: Wish, *, anew: bool = False) -> tuple[Plug, ...]:
+        """Before the engine creates the container; anew: it forgot a network it was told of."""
         ...
 
     def arm(self, uuid: str) -> None:
@@ -238,8 +238,8 @@ class Pass:
         wiring.arm(self.wish.uuid)
         try:
             engine.start(handle)
-        except errors.Unwired:  # a `down` made a foreign engine forget our networks
-            engine.rejoin(handle, wiring.plug(self.wish))
+        except errors.Unwired:  # a `down` or an administrator removed our networks from it
+            engine.rejoin(handle, wiring.plug(self.wish, anew=True))
             wiring.arm(self.wish.uuid)
             engine.start(handle)
 

@@ -52,8 +52,10 @@ class Wiring:
         self._suspects: set[tuple[str, str]] = set()
         """What nobody needed in the last look; it goes when the next one finds the same."""
 
-    def plug(self, wish: Wish) -> tuple[Plug, ...]:
+    def plug(self, wish: Wish, *, anew: bool = False) -> tuple[Plug, ...]:
         """Before `engine.create`: promise the wish's ports and make their networks known.
+
+        anew: the engine turned out to have forgotten a network, whatever it was told before.
 
         Each call hands out a fresh token; earlier ones of the same container stay good, because
         the engine may have made it in answer to a call whose end nobody saw.
@@ -68,6 +70,8 @@ class Wiring:
             # First of all, because a network that nobody reserved a port of may go at any time.
             self.ledger.reserve(wish.uuid, wish.ports, digest(token))
             for network in networks.values():
+                if anew:
+                    self.ledger.keep(network, engine=False)
                 self._wire(network)
         aliases = tuple(dict.fromkeys(alias for alias in (wish.name, wish.uuid) if alias))
         return tuple(

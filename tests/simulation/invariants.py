@@ -213,7 +213,7 @@ def _starts(world: World) -> None:
             begun.setdefault(uuid, []).append(at)
         for uuid, causes in machine.engine.ends.items():
             reasons[uuid] += sum(cause in ("crash", "rest") for cause in causes)
-            if world.crashed or _restarts(world, uuid):
+            if world.downs or _restarts(world, uuid):
                 reasons[uuid] += causes.count("own")
         reasons.update(machine.engine.lost)
     for action in table(world, "actions"):

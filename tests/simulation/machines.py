@@ -125,6 +125,10 @@ class Engine(Fake):
         really = super().remove
         self._order("remove", self._name(handle), lambda: really(handle))
 
+    def rejoin(self, handle: str, plugs: tuple[Plug, ...]) -> None:
+        really = super().rejoin
+        self._order("rejoin", self._name(handle), lambda: really(handle, plugs))
+
     def crash(self, *, survive: bool = True) -> None:
         self._late.clear()
         self._cause = "crash"
@@ -134,6 +138,15 @@ class Engine(Fake):
     def lose(self, name: str) -> None:
         self.lost[self.boxes[name].labels.uuid] += 1
         super().lose(name)
+
+    def forget(self, network_uuid: str) -> None:
+        """Somebody removes a network behind our back."""
+        hook, self.hook = self.hook, None
+        try:
+            self.unwire(network_uuid)
+        except errors.Unanswered:
+            pass  # nobody can, while the engine is down
+        self.hook = hook
 
     def news(self) -> bool:
         """Whether events wait to be heard."""

@@ -170,8 +170,8 @@ class World:
         self.rebirth()
         hosts = self.rng.choice([1, 1, 2])
         self.machines = [Machine(f"h{n}", self.chaos, self.clock, Link(self)) for n in range(hosts)]
-        self.crashed = False
-        """Whether an engine died: what ended unseen before that may come back with it."""
+        self.downs = False
+        """Whether an engine died or was taken down: what ended unseen before may come back."""
         self.policies: dict[str, str | None] = {}
         if self.rng.random() < 0.3:
             self.machines[0].plant()
@@ -332,7 +332,7 @@ class World:
             survive = self.rng.random() < 0.5
             self.chaos.note(f"{machine.name}: the engine dies, containers live on: {survive}")
             machine.engine.crash(survive=survive)
-            self.crashed = True
+            self.downs = True
 
     def recover(self) -> None:
         """What is down does not stay so for long."""
@@ -341,6 +341,16 @@ class World:
                 self.chaos.note(f"{machine.name}: the engine is back")
                 machine.engine.revive()
             machine.engine.registry_answers = True
+
+    def forget(self) -> None:
+        """Somebody removes a network from an engine."""
+        engine = self.rng.choice(self.machines).engine
+        used = {p.network.uuid for b in engine.boxes.values() if b.alive for p in b.plugs}
+        idle = sorted(engine.networks.keys() - used)
+        if idle:
+            uuid = self.rng.choice(idle)
+            self.chaos.note(f"network {uuid[:4]} is removed from the engine")
+            engine.forget(uuid)
 
     def late(self) -> None:
         self.chaos.deliver()
@@ -357,6 +367,7 @@ class World:
             machine.do("rests", Core.rest)
             machine.engine.stopping = "stop"
             machine.core = None
+            self.downs = True
 
     def time(self) -> None:
         self.clock.time += self.rng.choice([0.1, 1.0, 5.0, 20.0, 60.0])
@@ -386,6 +397,7 @@ class World:
         (vanish, 2),
         (engine, 2),
         (recover, 9),
+        (forget, 2),
         (late, 2),
         (registry, 1),
         (down_and_up, 1),
