@@ -27,8 +27,21 @@ _CLONE_NEWNET = 0x40000000
 
 _KEEPER = """
 folder=$1; shift
-"$@"
-cat "$folder"/marks 2>/dev/null | while read -r mark; do
+exec 3<&0
+"$@" <&3 &
+machine=$!
+cat <&3 >/dev/null
+marks() { cat "$folder"/marks 2>/dev/null | sort -u; }
+# What is frozen can't be killed (control groups v1), and a machine with it would never end.
+while kill -0 $machine 2>/dev/null; do
+    for mark in $(marks); do
+        find /sys/fs/cgroup/freezer/"$mark" -mindepth 1 -name freezer.state 2>/dev/null |
+            while read -r state; do echo THAWED >"$state"; done
+    done
+    sleep 0.05
+done
+wait $machine
+for mark in $(marks); do
     for tree in /sys/fs/cgroup/*/"$mark" /sys/fs/cgroup/"$mark"; do
         [ ! -d "$tree" ] || find "$tree" -depth -type d -exec rmdir {} + 2>/dev/null
     done
