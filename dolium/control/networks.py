@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from dolium import errors
 from dolium.drivers.network.base import Driver
-from dolium.model.container import Spec
 from dolium.model.network import Network, Port
 from dolium.store import networks
 from dolium.store.store import Store, Tx
@@ -36,14 +36,22 @@ class Networks:
             found = networks.of_project(connection, project_id)
             return found or self._driver.network(project_id, networks.cidrs(connection))
 
-    def port(self, tx: Tx, taken: Taken, uuid: str, project_id: str, spec: Spec, at: float) -> Port:
+    def port(
+        self,
+        tx: Tx,
+        taken: Taken,
+        uuid: str,
+        project_id: str,
+        nets: Sequence[dict[str, Any]],
+        at: float,
+    ) -> Port:
         """A container's port on its project's network, not yet written down.
 
         Raises Full when there is no address or no range left, Refused for a bad wish.
         """
         network = taken.networks.get(project_id) or self._make(tx, taken, project_id, at)
         used = taken.addresses[network.uuid]
-        port = self._driver.port(network, uuid, used, _wanted(spec))
+        port = self._driver.port(network, uuid, used, _wanted(nets))
         used.update(ip.address for ip in port.fixed_ips)
         return port
 
@@ -72,6 +80,6 @@ class Networks:
         taken.cidrs = networks.cidrs(tx.connection)
 
 
-def _wanted(spec: Spec) -> list[str]:
-    asked = spec.nets[0] if spec.nets else {}
+def _wanted(nets: Sequence[dict[str, Any]]) -> list[str]:
+    asked = nets[0] if nets else {}
     return [asked[key] for key in ("v4-fixed-ip", "v6-fixed-ip") if asked.get(key)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +16,7 @@ from msgspec import Struct
 from dolium import errors
 from dolium.control.networks import Networks, Taken
 from dolium.model.clock import Clock
-from dolium.model.container import Spec, Status
+from dolium.model.container import Status
 from dolium.model.host import Inventory
 from dolium.model.network import Port, addresses
 from dolium.model.placing import Amounts, Host, Request
@@ -24,11 +25,25 @@ from dolium.store import actions, containers, hosts, networks, projects
 from dolium.store.hosts import Claim
 from dolium.store.store import Store, Tx
 
-_spec = msgspec.json.Decoder(Spec).decode
 _inventory = msgspec.json.Decoder(Inventory).decode
 
 MOST_AT_ONCE = 500
 """Containers of one pass, so that the first of a flood need not wait for the last."""
+
+
+class Asked(Struct, frozen=True, gc=False):
+    """The part of a container's spec that decides where; reading all of it costs three times
+    as much.
+    """
+
+    availability_zone: str | None = None
+    runtime: str | None = None
+    requested_host: str | None = None
+    hints: dict[str, Any] = {}
+    nets: list[dict[str, Any]] = []
+
+
+_asked = msgspec.json.Decoder(Asked).decode
 
 
 class Waiting(Struct, frozen=True):
@@ -36,7 +51,7 @@ class Waiting(Struct, frozen=True):
 
     uuid: str
     project_id: str
-    spec: Spec
+    nets: list[dict[str, Any]]
     request: Request
 
 
@@ -73,7 +88,7 @@ class Placer:
             known = hosts.all_of_them(connection) if found else []
         if not found:
             return 0
-        waiting = [_waiting(row.uuid, row.project_id, row.spec) for row in found]
+        waiting = [_waiting(row) for row in found]
         index = Index(self._rng)
         for host in known:
             index.put(_offer(host, self._silent(host.name)))
@@ -106,7 +121,7 @@ class Placer:
             if one.uuid not in still:
                 continue
             try:
-                port = self._networks.port(tx, taken, one.uuid, one.project_id, one.spec, now)
+                port = self._networks.port(tx, taken, one.uuid, one.project_id, one.nets, now)
             except (errors.Full, errors.Refused) as error:
                 failed.append((one, str(error)))
             else:
@@ -159,24 +174,25 @@ class Placer:
         projects.changed(tx, one.project_id, one.uuid, "observed", now)
 
 
-def _waiting(uuid: str, project_id: str, document: bytes) -> Waiting:
-    spec = _spec(document)
+def _waiting(row: containers.Wait) -> Waiting:
+    uuid, project_id, cpu_m, memory_mib, disk_gib, document = row
+    asked = _asked(document)
     request = Request(
         uuid=uuid,
         project_id=project_id,
-        cpu_m=spec.cpu_m,
-        memory_mib=spec.memory_mib,
-        disk_gib=spec.disk,
-        zone=spec.availability_zone,
-        runtime=spec.runtime,
-        host=spec.requested_host,
+        cpu_m=cpu_m,
+        memory_mib=memory_mib,
+        disk_gib=disk_gib,
+        zone=asked.availability_zone,
+        runtime=asked.runtime,
+        host=asked.requested_host,
         labels={
             name.removeprefix("label:"): str(value)
-            for name, value in spec.hints.items()
+            for name, value in asked.hints.items()
             if name.startswith("label:")
         },
     )
-    return Waiting(uuid, project_id, spec, request)
+    return Waiting(uuid, project_id, asked.nets, request)
 
 
 def _offer(host: hosts.Host, silent: bool) -> Host:

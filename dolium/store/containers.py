@@ -209,16 +209,14 @@ def on_host(connection: sa.Connection, host: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def waiting(connection: sa.Connection, limit: int) -> list[sa.Row[Any]]:
+Wait = tuple[str, str, int, int, int, bytes]
+"""A container that needs a host: id, project, amounts (milli-CPU, MiB, GiB) and spec."""
+
+
+def waiting(connection: sa.Connection, limit: int) -> list[Wait]:
     """Those that need a host, oldest first."""
-    return list(
-        connection.execute(
-            sa.select(table.c.uuid, table.c.project_id, table.c.spec)
-            .where(table.c.stage == "waiting")
-            .order_by(table.c.id)
-            .limit(limit)
-        )
-    )
+    rows: Any = connection.execute(_WAIT, {"limit_": limit})
+    return [tuple(row) for row in rows]
 
 
 def still_waiting(connection: sa.Connection, limit: int) -> set[str]:
@@ -227,11 +225,23 @@ def still_waiting(connection: sa.Connection, limit: int) -> set[str]:
     return {row[0] for row in rows}
 
 
-_WAITING = (
-    sa.select(table.c.uuid)
-    .where(table.c.stage == "waiting")
-    .order_by(table.c.id)
-    .limit(sa.bindparam("limit_"))
+def _in_line(*columns: sa.Column[Any]) -> sa.Select[Any]:
+    return (
+        sa.select(*columns)
+        .where(table.c.stage == "waiting")
+        .order_by(table.c.id)
+        .limit(sa.bindparam("limit_"))
+    )
+
+
+_WAITING = _in_line(table.c.uuid)
+_WAIT = _in_line(
+    table.c.uuid,
+    table.c.project_id,
+    table.c.cpu_m,
+    table.c.memory_mib,
+    table.c.disk_gib,
+    table.c.spec,
 )
 
 
