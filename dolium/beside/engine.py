@@ -211,6 +211,7 @@ class Engine:
                 undo(self._containerd.stop)
             self._await(self._containerd, self._places.containerd.exists, deadline)
             if not self._dockerd.alive():
+                shims.thaw(self._places, self._name)
                 # dockerd won't start while the pid in its file is alive, whosever it is by now.
                 self._places.pidfile.unlink(missing_ok=True)
                 self._places.socket.unlink(missing_ok=True)

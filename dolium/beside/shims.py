@@ -18,11 +18,13 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from dolium.beside.engine_files import Places
 
 PROGRAM = "containerd-shim"
 CGROUPS = Path("/sys/fs/cgroup")
+CTR_S = 20.0
 GONE_S = 5.0
 """How long killed processes may take to leave their control groups."""
 
@@ -40,7 +42,7 @@ def end(places: Places, name: str) -> list[str]:
     strays = sorted(
         container
         for container in known | set(shims.values())
-        if container and not _runs(places.state / "data" / "containers" / container)
+        if container and not _state(places, container).get("Running")  # paused is running too
     )
     for container in strays:
         for pid in [pid for pid, its in shims.items() if its == container]:
@@ -52,6 +54,26 @@ def end(places: Places, name: str) -> list[str]:
         for folder in (bundles / container, *_runtime_folders(places, name, container)):
             shutil.rmtree(folder, ignore_errors=True)
     return strays
+
+
+def thaw(places: Places, name: str) -> list[str]:
+    """Called before dockerd starts, while containerd runs: go on with what was being paused.
+
+    A container whose pause was cut in two is frozen and dockerd calls it running: it would neither
+    pause it ("cannot pause a paused container") nor unpause it. Returns the containers' ids.
+    """
+    ctr = ["ctr", "--address", str(places.containerd), "--namespace", name, "task"]
+    try:
+        listed = subprocess.run([*ctr, "ls"], capture_output=True, text=True, timeout=CTR_S)
+        thawed = []
+        for line in listed.stdout.splitlines():
+            container, *_, status = line.split() or ["", ""]
+            if status == "PAUSED" and not _state(places, container).get("Paused"):
+                subprocess.run([*ctr, "resume", container], capture_output=True, timeout=CTR_S)
+                thawed.append(container)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return []  # a containerd without its tool; the container stays as it is
+    return thawed
 
 
 def living(places: Places) -> bool:
@@ -78,13 +100,14 @@ def _shims(address: Path) -> Iterator[tuple[int, str]]:
             yield int(entry.name), options.get("-id", "")
 
 
-def _runs(folder: Path) -> bool:
-    """Whether dockerd wrote down that the container runs (a paused one runs too)."""
+def _state(places: Places, container: str) -> dict[str, Any]:
+    """What dockerd wrote down last about a container."""
+    path = places.state / "data" / "containers" / container / "config.v2.json"
     try:
-        state = json.loads((folder / "config.v2.json").read_text())["State"]
+        state: dict[str, Any] = json.loads(path.read_text())["State"]
     except (FileNotFoundError, KeyError, ValueError):
-        return False
-    return bool(state.get("Running"))
+        return {}
+    return state
 
 
 def _empty(name: str, container: str) -> None:

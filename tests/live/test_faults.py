@@ -5,6 +5,7 @@ One Dolium goes through all of it, in this order, on a small file system of its 
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -233,6 +234,24 @@ def test_the_engine_is_killed(installation: Installation, owned: Owned, program:
     assert f"{program} was killed by signal 9" in installation.tail(200)
     matches.soon(installation)
     owned.delete(uuid, asked)
+
+
+@pytest.mark.skipif(shutil.which("ctr") is None, reason="needs ctr, containerd's own client")
+def test_a_pause_that_was_cut_in_two(installation: Installation, owned: Owned) -> None:
+    place = installation.place
+    uuid = owned.create("frozen")
+    owned.until(uuid, "Running")
+    ident = installation.docker("inspect", "--format", "{{.Id}}", f"dolium-{uuid}-1").strip()
+    before = daemon(place, "dockerd")
+    place.kill(before, 19)  # stopped, it does not hear what becomes of the container
+    address = f"/run/{installation.mark}/engine/containerd.sock"
+    place.run("ctr", "-a", address, "-n", installation.mark, "task", "pause", ident)
+    place.kill(before)
+    owned.act(uuid, "pause")
+    owned.until(uuid, "Paused")
+    owned.act(uuid, "unpause")
+    owned.until(uuid, "Running")
+    owned.delete(uuid)
 
 
 def test_keystone_is_killed(installation: Installation, owned: Owned) -> None:
