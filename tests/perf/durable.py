@@ -19,7 +19,7 @@ from dolium.store.store import Store
 from tests.perf import population
 from tests.perf.figure import Figure, alternate, raw
 
-HOSTS, PROJECTS, EACH, ROUNDS = 50, 50, 40, 3
+HOSTS, PROJECTS, EACH, ROUNDS = 50, 100, 60, 3
 WRITTEN = {
     "claims": "container_uuid",
     "ports": "container_uuid",
