@@ -22,7 +22,8 @@ PROFILES: tuple[dict[str, float], ...] = (
     {"store": 0.1, "link": 0.1},
     {"kills": 0.1, "link": 0.05, "engine": 0.05, "store": 0.02},
 )
-"""How likely what goes wrong; one schedule has one of these, so that some things go far."""
+"""How likely what goes wrong; one schedule has one of these, so that some things go far.
+A test may add `signals`: how likely users send one where they can."""
 ORDERS = frozenset({"create", "start", "stop", "kill", "pause", "unpause", "remove"})
 """Calls after which it is worst to die."""
 
@@ -65,6 +66,7 @@ class Chaos:
         self.link_faults = bad.get("link", 0.0)
         self.store_faults = bad.get("store", 0.0)
         self.kills = bad.get("kills", 0.0)
+        self.signals = bad.get("signals", 0.0)
         self._mortal = False
         self._fuel: int | None = None
 

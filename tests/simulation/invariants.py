@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dolium.agent.plugin.ledger import Reserved
 from dolium.control.rows import amounts
-from dolium.model.container import Spec, State, Status, Verb, Wanted, engine_name
+from dolium.model.container import ASKS, Spec, State, Status, Verb, Wanted, engine_name
 from dolium.store import containers, schema
 from dolium.store.containers import Observed
 from tests.simulation.machines import STRANGER, Machine
@@ -143,7 +143,10 @@ def _explained(world: World, row: Observed) -> None:
     match Wanted(row.wanted):
         case Wanted.RUNNING:
             excused = cause == "kill" or (
-                cause == "own" and _may_rest(spec, machine.engine.codes.get(row.uuid))
+                cause == "own"
+                and (
+                    _killed(world, row.uuid) or _may_rest(spec, machine.engine.codes.get(row.uuid))
+                )
             )
             resting = row.status == Status.RESTARTING or excused
             holds(box.state is State.RUNNING or (not box.alive and resting), what)
@@ -155,9 +158,22 @@ def _explained(world: World, row: Observed) -> None:
 
 
 def _refused(world: World, uuid: str) -> bool:
-    """Whether what was asked last had failed, so that the wish can't be met."""
-    asked = [a for a in table(world, "actions") if a["container_uuid"] == uuid]
+    """Whether the last wish for a state had failed, so that it can't be met."""
+    asked = [
+        a
+        for a in table(world, "actions")
+        if a["container_uuid"] == uuid and ASKS[Verb(a["verb"])].wanted
+    ]
     return bool(asked) and not max(asked, key=lambda a: int(a["generation"]))["ok"]
+
+
+def _killed(world: World, uuid: str) -> bool:
+    """Whether somebody wanted it to end: then nobody can tell by what it did."""
+    return any(
+        a["verb"] == Verb.KILL and a["ok"] and b"SIGKILL" in a["params"]
+        for a in table(world, "actions")
+        if a["container_uuid"] == uuid
+    )
 
 
 def _may_rest(spec: Spec, exit_code: int | None) -> bool:

@@ -88,10 +88,10 @@ class Engine(Fake):
         self._order("start", name, call)
 
     def stop(self, handle: str, timeout_s: int) -> None:
-        really = super().stop
+        really, purpose = super().stop, self.stopping
 
         def call() -> None:
-            self._cause = self.stopping
+            self._cause = purpose
             try:
                 really(handle, timeout_s)
             finally:

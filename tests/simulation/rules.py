@@ -138,7 +138,7 @@ def who_is_cut_off_says_hello_again(patch: Patch) -> None:
 RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     results_are_kept_until_acknowledged: {"kills": 0.2},
     a_command_is_carried_out_once: {},
-    a_signal_is_noted_before_it_is_sent: {"kills": 0.6},
+    a_signal_is_noted_before_it_is_sent: {"kills": 0.4, "signals": 0.8},
     a_start_is_noted_before_it_is_sent: {"kills": 0.3, "engine": 0.1},
     nothing_is_torn_down_before_the_container_stopped: {"kills": 0.2, "engine": 0.3},
     garbage_goes_only_when_gone_for_certain: {},

@@ -250,6 +250,8 @@ class World:
         if not sensible and self.rng.random() < 0.9:
             return
         verb = self.rng.choice(sensible if sensible and self.rng.random() < 0.95 else VERBS)
+        if Verb.KILL in sensible and self.rng.random() < self.chaos.signals:
+            verb = Verb.KILL
         params: dict[str, Any] = {}
         if verb is Verb.KILL:
             self.signals += 1
@@ -370,7 +372,11 @@ class World:
             self.downs = True
 
     def time(self) -> None:
-        self.clock.time += self.rng.choice([0.1, 1.0, 5.0, 20.0, 60.0])
+        span = self.rng.choice([0.1, 1.0, 5.0, 20.0, 60.0])
+        if span > 10.0:
+            for machine in self.machines:  # no engine is as slow as that
+                machine.engine.flush()
+        self.clock.time += span
         self.chaos.note(f"time passes: {self.clock.time - 1_800_000_000:.1f}")
 
     def beat(self) -> None:
