@@ -19,7 +19,8 @@ class Undo:
     """`with Undo() as undo: thing = make(); undo(drop, thing)`.
 
     Leaving normally forgets the undos. A definite failure runs them; an unknown outcome
-    (`errors.Unanswered`) does not, because the thing may well exist: look again.
+    (`errors.Unanswered`) does not, because the thing may well exist: look again. The first
+    undo that fails is the last: nothing is taken from under what is still there.
     """
 
     def __init__(self) -> None:
@@ -45,4 +46,7 @@ class Undo:
             try:
                 step(*args)
             except errors.Error as failed:
+                # What lies below was done before: a container that could not be removed still
+                # needs its ports.
                 LOG.warning("could not take back %s: %s", step.__name__, failed)
+                return
