@@ -195,7 +195,10 @@ class Installation:
     @property
     def socket(self) -> Path:
         """The engine's socket, for who is outside."""
-        told = json.loads(self.place.seen(self.state / "running.json").read_text())
+        # The API answers a moment before `dolium up` writes down what it is ready with.
+        file = self.place.seen(self.state / "running.json")
+        until(file.exists, f"dolium up is ready; see {self.log}")
+        told = json.loads(file.read_text())
         return self.place.seen(told["engine_socket"])
 
     def docker(self, *arguments: str, check: bool = True) -> str:

@@ -217,13 +217,16 @@ class Look:
 
     def _processes(self) -> Iterator[str]:
         programs: Counter[str] = Counter()
+        shims = []
         for line in self.place.processes().values():
             programs.update((Path(line[0]).name, " ".join(line[1:3])))
+            if Path(line[0]).name == "containerd-shim-runc-v2":
+                shims.append(line[line.index("-id") + 1])
         expected = {name: 1 for name in DAEMONS} | {"-m dolium.beside.keystone_server": 1}
-        expected["containerd-shim-runc-v2"] = len(self.alive)
         for name, number in expected.items():
             if programs[name] != number:
                 yield f"{programs[name]} processes of {name}, expected {number}"
+        yield from _differ("shims", shims, (box["Id"] for box in self.alive))
         mark = self.installation.mark
         for tree in Path("/sys/fs/cgroup").glob(f"*/{mark}"):
             groups = {path.name for path in tree.iterdir() if path.is_dir()}
