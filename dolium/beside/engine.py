@@ -28,6 +28,10 @@ MINIMUM_FREE = 500 * 2**20
 """Bytes below which an engine would soon fail in the middle of a pull."""
 
 
+TRIES = 3
+"""How often both daemons are started until no container that does not run has processes."""
+
+
 class Engine:
     """Finds an engine, or starts and keeps our own.
 
@@ -130,6 +134,7 @@ class Engine:
             for process in (self._dockerd, self._containerd):
                 process.adopt()
                 process.stop(timeout)
+            self._places.socket.unlink(missing_ok=True)
             engine_files.tidy(self._name)
 
     def _process(self, name: str) -> Process:
@@ -199,26 +204,36 @@ class Engine:
     def _run(self, timeout: float) -> None:
         """Start what does not run; what did not get ready is not left behind."""
         deadline = time.monotonic() + timeout
-        if not (self._containerd.alive() and self._dockerd.alive()):
+        places = self._places
+        if self._containerd.alive() and self._dockerd.alive() and places.socket.exists():
+            self._await(self._dockerd, self._answers, deadline)
+            return
+        for _ in range(TRIES):
             # A dockerd whose containerd died never learns how what was under way has ended.
             for process in (self._dockerd, self._containerd):
                 process.stop(2.0)
-            shims.end(self._places, self._name)
+            shims.end(places, self._name)
+            self._launch(deadline)
+            if not shims.stay(places, self._name):
+                break
+        places.starting.chmod(0o600)
+        places.starting.replace(places.socket)
+
+    def _launch(self, deadline: float) -> None:
+        """Start both, to answer where nobody but us asks: what runs is to be looked at first."""
+        places = self._places
         with Undo() as undo:
-            if not self._containerd.alive():
-                self._places.containerd.unlink(missing_ok=True)
-                self._containerd.start()
-                undo(self._containerd.stop)
-            self._await(self._containerd, self._places.containerd.exists, deadline)
-            if not self._dockerd.alive():
-                shims.thaw(self._places, self._name)
-                # dockerd won't start while the pid in its file is alive, whosever it is by now.
-                self._places.pidfile.unlink(missing_ok=True)
-                self._places.socket.unlink(missing_ok=True)
-                self._dockerd.start()
-                undo(self._dockerd.stop)
-            self._await(self._dockerd, self._answers, deadline)
-            self._places.socket.chmod(0o600)
+            places.containerd.unlink(missing_ok=True)
+            self._containerd.start()
+            undo(self._containerd.stop)
+            self._await(self._containerd, places.containerd.exists, deadline)
+            shims.thaw(places, self._name)
+            # dockerd won't start while the pid in its file is alive, whosever it is by now.
+            for path in (places.pidfile, places.socket, places.starting):
+                path.unlink(missing_ok=True)
+            self._dockerd.start()
+            undo(self._dockerd.stop)
+            self._await(self._dockerd, lambda: whole(places.starting), deadline)
 
     def _await(self, process: Process, ready: Callable[[], bool], deadline: float) -> None:
         while not ready():

@@ -33,6 +33,11 @@ class Places:
         return self.run / "docker.sock"
 
     @property
+    def starting(self) -> Path:
+        """Where it answers until the engine is in order and its socket gets its name."""
+        return self.run / "dockerd.sock"
+
+    @property
     def containerd(self) -> Path:
         """Where its containerd answers."""
         return self.run / "containerd.sock"
@@ -62,7 +67,7 @@ def daemon(
         "data-root": str(places.state / "data"),
         "exec-root": str(places.run / "exec"),
         "pidfile": str(places.pidfile),
-        "hosts": [f"unix://{places.socket}"],
+        "hosts": [f"unix://{places.starting}"],
         "group": "root",  # otherwise the docker group could open the socket
         "containerd": str(places.containerd),
         "bridge": "none",  # every network is Dolium's plugin's

@@ -4,12 +4,15 @@ Each container has a shim, which outlives both daemons. One that was being start
 died stays, in whole or in parts; dockerd takes it for not running, and every later start fails with
 "task already exists" or "mkdir ...: file exists" (Docker 20.10 with containerd 1.6, measured). So
 after a death, before the daemons are started again, all that is left of containers that do not run,
-by what dockerd wrote down last, is removed here: shim, processes, control groups, folders.
+by what dockerd wrote down last, is removed here: shim, processes, control groups, folders. What
+dockerd gives up only while it starts (its containerd forgot a container that ran: measured when a
+death followed a start within 2 s) is a stray from then on.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,38 +25,69 @@ from typing import Any
 
 from dolium.beside.engine_files import Places
 
+LOG = logging.getLogger(__name__)
+
 PROGRAM = "containerd-shim"
 CGROUPS = Path("/sys/fs/cgroup")
 CTR_S = 20.0
 GONE_S = 5.0
 """How long killed processes may take to leave their control groups."""
+ENDING_S = 2.0
+"""How long the shim of a container may stay after dockerd wrote down its end."""
 
 
-def end(places: Places, name: str) -> list[str]:
-    """Called while neither daemon runs; returns the ids of the containers that were ended.
+def strays(places: Places, name: str) -> list[str]:
+    """Ids of containers that do not run, as dockerd wrote down, and have left something.
 
     Args:
         places: of the engine whose containers are meant.
         name: of its control groups and containerd namespace.
     """
-    shims = dict(_shims(places.containerd))
-    bundles = places.run / "containerd" / "io.containerd.runtime.v2.task" / name
+    bundles = _bundles(places, name)
     known = {folder.name for folder in bundles.iterdir()} if bundles.is_dir() else set()
-    strays = sorted(
+    return sorted(
         container
-        for container in known | set(shims.values())
+        for container in known | {container for _, container in _shims(places.containerd)}
         if container and not _state(places, container).get("Running")  # paused is running too
     )
-    for container in strays:
-        for pid in [pid for pid, its in shims.items() if its == container]:
+
+
+def stay(places: Places, name: str) -> bool:
+    """Called while the daemons run and nobody starts anything: whether there are strays.
+
+    A container that has just ended has a shim for another moment.
+    """
+    deadline = time.monotonic() + ENDING_S
+    while found := strays(places, name):
+        if time.monotonic() > deadline:
+            LOG.warning("containers that do not run have left processes: %s", ", ".join(found))
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def end(places: Places, name: str) -> list[str]:
+    """Called while neither daemon runs; returns the ids of the containers that were ended."""
+    ended: list[str] = []
+    deadline = time.monotonic() + GONE_S
+    # Again: what containerd was just starting when it died may have become a shim meanwhile.
+    while (found := strays(places, name)) and time.monotonic() < deadline:
+        for container in found:
+            _end(places, name, container)
+        ended += found
+    return sorted(set(ended))
+
+
+def _end(places: Places, name: str, container: str) -> None:
+    for pid, its in list(_shims(places.containerd)):
+        if its == container:
             _kill(pid)
-        _empty(name, container)
-        rootfs = bundles / container / "rootfs"
-        if os.path.ismount(rootfs):
-            subprocess.run(["umount", "-l", str(rootfs)], check=False)
-        for folder in (bundles / container, *_runtime_folders(places, name, container)):
-            shutil.rmtree(folder, ignore_errors=True)
-    return strays
+    _empty(name, container)
+    bundle = _bundles(places, name) / container
+    if os.path.ismount(bundle / "rootfs"):
+        subprocess.run(["umount", "-l", str(bundle / "rootfs")], check=False)
+    for folder in (bundle, *_runtime_folders(places, name, container)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def thaw(places: Places, name: str) -> list[str]:
@@ -79,6 +113,11 @@ def thaw(places: Places, name: str) -> list[str]:
 def living(places: Places) -> bool:
     """Whether any container of the engine at these places has a shim."""
     return any(True for _ in _shims(places.containerd))
+
+
+def _bundles(places: Places, name: str) -> Path:
+    """Where containerd has a folder for each container with a shim."""
+    return places.run / "containerd" / "io.containerd.runtime.v2.task" / name
 
 
 def _runtime_folders(places: Places, name: str, container: str) -> list[Path]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,35 @@ def test_it_starts_is_adopted_and_containers_outlive_everything(lab: Lab) -> Non
     assert "Our own engine started" in changed.start(PATIENCE)
     assert "http://127.0.0.1:1" in lab.docker("info", "--format", "{{json .RegistryConfig}}")
     assert lab.docker("inspect", "--format", inside, box) == before
+
+
+def test_a_container_that_its_containerd_forgot_leaves_no_process(lab: Lab) -> None:
+    """As a death within seconds of a start can leave it: running, and unknown."""
+    lab.engine().start(PATIENCE)
+    busybox(lab)
+    box = lab.docker("run", "-d", "--net", "none", "busybox", "sleep", "600")
+    pid = int(lab.docker("inspect", "--format", "{{.State.Pid}}", box))
+    for daemon in ("dockerd", "containerd"):
+        lab.kill(daemon)
+    (database,) = (lab.folder / "s").rglob("meta.db")
+    database.unlink()
+
+    lab.engine().start(PATIENCE)
+    assert lab.docker("inspect", "--format", "{{.State.Status}}", box) == "exited"
+    until(lambda: look(pid) is None)
+    lab.docker("start", box)
+    assert lab.docker("exec", box, "echo", "alive") == "alive"
+    shims = [line for line in commands() if "containerd-shim" in line and box in line]
+    assert len(shims) == 1
+
+
+def commands() -> list[str]:
+    """Command lines of all processes."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
 
 
 def test_a_watched_engine_comes_back(lab: Lab) -> None:
