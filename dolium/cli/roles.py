@@ -61,11 +61,16 @@ class Control:
         self.link = LocalHosts()
         self.networks = Networks(store, network_driver(config, deployment))
         self.hosts = Hosts(store, clock, config.placing, deployment)
+        placer = Placer(store, clock, self.networks, rng)
         containers = Containers(
-            store, clock, config.quota, rng, tenant_runtime=config.engine.tenant_runtime
+            store,
+            clock,
+            config.quota,
+            rng,
+            tenant_runtime=config.engine.tenant_runtime,
+            place=placer.follow,
         )
         questions = Questions(self.link, config.engine.execute_timeout_s)
-        placer = Placer(store, clock, self.networks, rng)
         self.conductor = Conductor(store, clock, placer)
         self.policy = Policy(config.api.policy_file)
         self.server = Server(

@@ -32,7 +32,7 @@ from dolium.model.container import (
 from dolium.model.context import Context
 from dolium.store import actions, containers, hosts, projects
 from dolium.store.projects import Amounts
-from dolium.store.store import Store, Tx
+from dolium.store.store import Follower, Store, Tx
 
 Rows = list[record.Container]
 Journal = list[record.Action]
@@ -55,12 +55,15 @@ class Containers:
         rng: random.Random | None = None,
         tenant_runtime: str = "",
         new_id: Callable[[], str] = lambda: str(uuids.uuid4()),
+        place: Follower | None = None,
     ) -> None:
+        """place: finds hosts within a commit, where the placer is in this process."""
         self._store = store
         self._clock = clock
         self._rng = rng or random.Random()
         self._tenant_runtime = tenant_runtime or None
         self._new_id = new_id
+        self._place = place
         self._limits = Amounts(
             containers=quota.containers,
             cpu_m=quota.cpu * 1000 if quota.cpu >= 0 else -1,
@@ -148,7 +151,7 @@ class Containers:
                 at=now,
             )
             projects.changed(tx, context.project_id, uuid, "created", now)
-            tx.hint("placer")
+            self._seek(tx)
             return row
 
         return self._store.write(work)
@@ -165,10 +168,17 @@ class Containers:
             values: dict[str, Any] = {}
             if again:  # it never found a host: look for one once more
                 values = {"stage": "waiting", "status": Status.CREATING.value}
-                tx.hint("placer")
+                self._seek(tx)
             rows.wish(tx, context, present, verb, params, self._clock.now(), values)
 
         self._store.write(work)
+
+    def _seek(self, tx: Tx) -> None:
+        """Something waits for a host."""
+        if self._place:
+            tx.follow("placer", self._place)
+        else:
+            tx.hint("placer")
 
     def patch(
         self,

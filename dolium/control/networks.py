@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from dolium import errors
@@ -12,15 +12,56 @@ from dolium.store import networks
 from dolium.store.store import Store, Tx
 
 
-class Taken:
-    """Networks and taken addresses as one transaction knows them."""
+class Addresses(Container[str]):
+    """Addresses in use on one network, looked up when asked for: a network may have many."""
 
-    def __init__(self, tx: Tx, projects: Iterable[str]) -> None:
-        self.networks = networks.of_projects(tx.connection, projects)
-        self.addresses = networks.taken(
-            tx.connection, [network.uuid for network in self.networks.values()]
+    def __init__(self, tx: Tx, network_uuid: str) -> None:
+        self._tx = tx
+        self._network_uuid = network_uuid
+        self._given: set[str] = set()
+
+    def __contains__(self, address: object) -> bool:
+        return address in self._given or networks.taken(
+            self._tx.connection, self._network_uuid, str(address)
         )
-        self.cidrs: set[str] | None = None
+
+    def give(self, port: Port) -> None:
+        """The port's addresses are in use from now on, though not written down yet."""
+        self._given.update(ip.address for ip in port.fixed_ips)
+
+
+class Taken:
+    """Networks and their addresses as one transaction knows them, read when first needed."""
+
+    def __init__(self, tx: Tx) -> None:
+        self.tx = tx
+        self._networks: dict[str, tuple[Network, Addresses]] = {}
+        self._cidrs: set[str] | None = None
+
+    def of(self, project_id: str) -> tuple[Network, Addresses] | None:
+        """A project's default network with its addresses."""
+        if project_id not in self._networks:
+            found = networks.of_project(self.tx.connection, project_id)
+            if found is None:
+                return None
+            self.know(found)
+        return self._networks[project_id]
+
+    def know(self, network: Network) -> None:
+        """There is this network now."""
+        self._networks[network.project_id] = network, Addresses(self.tx, network.uuid)
+        if self._cidrs is not None:
+            self._cidrs |= {subnet.cidr for subnet in network.subnets}
+
+    def cidrs(self, *, anew: bool = False) -> set[str]:
+        """Ranges of all networks."""
+        if self._cidrs is None or anew:
+            self._cidrs = networks.cidrs(self.tx.connection)
+        return self._cidrs
+
+    def uuids(self) -> set[str]:
+        """Networks that were looked at, and may have ports that are not written down yet."""
+        return {network.uuid for network, _ in self._networks.values()}
 
 
 class Networks:
@@ -38,7 +79,6 @@ class Networks:
 
     def port(
         self,
-        tx: Tx,
         taken: Taken,
         uuid: str,
         project_id: str,
@@ -49,35 +89,31 @@ class Networks:
 
         Raises Full when there is no address or no range left, Refused for a bad wish.
         """
-        network = taken.networks.get(project_id) or self._make(tx, taken, project_id, at)
-        used = taken.addresses[network.uuid]
+        known = taken.of(project_id)
+        if known is None:
+            taken.know(self._make(taken, project_id, at))
+            return self.port(taken, uuid, project_id, nets, at)
+        network, used = known
         port = self._driver.port(network, uuid, used, _wanted(nets))
-        used.update(ip.address for ip in port.fixed_ips)
+        used.give(port)
         return port
 
-    def _make(self, tx: Tx, taken: Taken, project_id: str, at: float) -> Network:
-        if taken.cidrs is None:
-            taken.cidrs = networks.cidrs(tx.connection)
+    def _make(self, taken: Taken, project_id: str, at: float) -> Network:
         try:
-            network = self._driver.network(project_id, taken.cidrs)
+            network = self._driver.network(project_id, taken.cidrs())
         except errors.Full:
             # The range that nobody used for the longest time serves again.
-            self._reclaim(tx, taken)
-            network = self._driver.network(project_id, taken.cidrs)
-        networks.add(tx, network, at)
-        taken.cidrs |= {subnet.cidr for subnet in network.subnets}
-        taken.networks[project_id] = network
-        taken.addresses[network.uuid] = set()
+            self._reclaim(taken)
+            network = self._driver.network(project_id, taken.cidrs(anew=True))
+        networks.add(taken.tx, network, at)
         return network
 
-    def _reclaim(self, tx: Tx, taken: Taken) -> None:
-        in_use = {network.uuid for network in taken.networks.values()}
-        idle = networks.idle(tx.connection, in_use)
+    def _reclaim(self, taken: Taken) -> None:
+        idle = networks.idle(taken.tx.connection, taken.uuids())
         if idle is None:
             raise errors.Full(what="The pool of networks", why="every network is in use")
-        networks.drop(tx, idle.uuid)
+        networks.drop(taken.tx, idle.uuid)
         self._driver.drop_network(idle)
-        taken.cidrs = networks.cidrs(tx.connection)
 
 
 def _wanted(nets: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,7 +1,8 @@
 """Finds a host for every container that waits for one, in batches.
 
 The decision is taken in memory (`placing`), the database is the arbiter: a claim is one
-conditional UPDATE per host, and who loses is picked again.
+conditional UPDATE per host, and who loses is picked again. Where API and placer share a process,
+placing follows a wish in its own commit, and costs it no second one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ _inventory = msgspec.json.Decoder(Inventory).decode
 MOST_AT_ONCE = 500
 """Containers of one pass, so that the first of a flood need not wait for the last."""
 
+MOST_TOGETHER = 64
+"""Containers placed in the commit of a request, which waits for it."""
+
 
 class Asked(Struct, frozen=True, gc=False):
     """The part of a container's spec that decides where; reading all of it costs three times
@@ -46,21 +50,26 @@ class Asked(Struct, frozen=True, gc=False):
 _asked = msgspec.json.Decoder(Asked).decode
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Struct, frozen=True, gc=False):
     """One container that needs a host."""
 
+    id: int
     uuid: str
     project_id: str
     nets: list[dict[str, Any]]
     request: Request
 
 
-class Placed(Struct, frozen=True):
+class Placed(Struct, frozen=True, gc=False):
     """One decision with all that makes it durable."""
 
     one: Waiting
     port: Port
     claim: Claim
+
+
+Mark = tuple[int, float, bool, bool]
+"""What a host's offer depends on besides its use: epoch, time of its hello, disabled, silent."""
 
 
 class Placer:
@@ -78,60 +87,67 @@ class Placer:
         self._store = store
         self._clock = clock
         self._networks = networks
-        self._rng = rng
         self._silent = silent
+        self._index = Index(rng)
+        self._marks: dict[str, Mark] = {}
 
     def turn(self) -> int:
         """Place what waits now; returns how many were dealt with."""
         with self._store.read() as connection:
-            found = containers.waiting(connection, MOST_AT_ONCE)
-            known = hosts.all_of_them(connection) if found else []
-        if not found:
-            return 0
-        waiting = [_waiting(row) for row in found]
-        index = Index(self._rng)
-        for host in known:
-            index.put(_offer(host, self._silent(host.name)))
-        picks: dict[str, list[Waiting]] = {}
-        nowhere: list[tuple[Waiting, str]] = []
-        for one in waiting:
-            name = index.pick(one.request)
-            if name is None:
-                nowhere.append((one, str(errors.NoHost(why=index.why(one.request)))))
-            else:
-                index.take(name, one.request)
-                picks.setdefault(name, []).append(one)
-        epochs = {host.name: host.epoch for host in known}
-        return self._store.write(lambda tx: self._commit(tx, picks, nowhere, epochs))
+            if not containers.waiting(connection, 1):
+                return 0
+        return self._store.write(lambda tx: self.place(tx, MOST_AT_ONCE))
 
-    def _commit(
-        self,
-        tx: Tx,
-        picks: dict[str, list[Waiting]],
-        nowhere: list[tuple[Waiting, str]],
-        epochs: dict[str, int],
-    ) -> int:
-        picked = [(one, host) for host, some in picks.items() for one in some]
-        still = containers.still_waiting(tx.connection, MOST_AT_ONCE)
-        now = self._clock.now()
-        taken = Taken(tx, {one.project_id for one, _ in picked})
-        failed = [(one, why) for one, why in nowhere if one.uuid in still]
+    def follow(self, tx: Tx) -> None:
+        """At the end of a commit that made something wait: place it in the same commit."""
+        if self.place(tx, MOST_TOGETHER) == MOST_TOGETHER:
+            tx.hint("placer")
+
+    def place(self, tx: Tx, most: int) -> int:
+        """Place at most so many within a transaction; returns how many were dealt with."""
+        waiting = [_waiting(row) for row in containers.waiting(tx.connection, most)]
+        if not waiting:
+            return 0
+        self._refresh(tx)
+        now, taken = self._clock.now(), Taken(tx)
         ready: list[Placed] = []
-        for one, host in picked:
-            if one.uuid not in still:
-                continue
+        failed: list[tuple[Waiting, str]] = []
+        for one in waiting:
+            name = self._index.pick(one.request)
             try:
-                port = self._networks.port(tx, taken, one.uuid, one.project_id, one.nets, now)
-            except (errors.Full, errors.Refused) as error:
+                if name is None:
+                    raise errors.NoHost(why=self._index.why(one.request))
+                port = self._networks.port(taken, one.uuid, one.project_id, one.nets, now)
+            except (errors.NoHost, errors.Full, errors.Refused) as error:
                 failed.append((one, str(error)))
-            else:
-                port = msgspec.structs.replace(port, epoch=epochs[host])
-                ready.append(Placed(one, port, _claim(one, host, epochs[host])))
+                continue
+            self._index.take(name, one.request)
+            epoch = self._marks[name][0]
+            port = msgspec.structs.replace(port, epoch=epoch)
+            ready.append(Placed(one, port, _claim(one, name, epoch)))
         won = self._claim(tx, ready)
         self._hand_over(tx, won, now)
         for one, why in failed:
             self._give_up(tx, one, why, now)
         return len(won) + len(failed)
+
+    def _refresh(self, tx: Tx) -> None:
+        """Know the hosts as the database does: most have changed in nothing but their use."""
+        marks: dict[str, Mark] = {}
+        changed = set()
+        for name, epoch, at, disabled, cpu_m, memory_mib, disk_gib in hosts.loads(tx.connection):
+            mark = marks[name] = epoch, at, bool(disabled), self._silent(name)
+            if self._marks.get(name) == mark:
+                self._index.count(name, Amounts(cpu_m, memory_mib, disk_gib))
+            else:
+                changed.add(name)
+        for name in self._marks.keys() - marks.keys():
+            self._index.drop(name)
+        if changed:
+            for host in hosts.all_of_them(tx.connection):
+                if host.name in changed:
+                    self._index.put(_offer(host, self._silent(host.name)))
+        self._marks = marks
 
     def _claim(self, tx: Tx, ready: list[Placed]) -> list[Placed]:
         """All together, or each alone; who does not fit any more keeps waiting."""
@@ -149,7 +165,7 @@ class Placer:
             tx,
             [
                 {
-                    "uuid_": placed.one.uuid,
+                    "id_": placed.one.id,
                     "host": placed.claim.host,
                     "revision": revisions[placed.claim.host],
                     "addresses": encode(addresses((placed.port,))),
@@ -175,7 +191,7 @@ class Placer:
 
 
 def _waiting(row: containers.Wait) -> Waiting:
-    uuid, project_id, cpu_m, memory_mib, disk_gib, document = row
+    number, uuid, project_id, cpu_m, memory_mib, disk_gib, document = row
     asked = _asked(document)
     request = Request(
         uuid=uuid,
@@ -192,7 +208,7 @@ def _waiting(row: containers.Wait) -> Waiting:
             if name.startswith("label:")
         },
     )
-    return Waiting(uuid, project_id, asked.nets, request)
+    return Waiting(number, uuid, project_id, asked.nets, request)
 
 
 def _offer(host: hosts.Host, silent: bool) -> Host:

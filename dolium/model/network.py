@@ -30,7 +30,7 @@ class Network(Struct, frozen=True, kw_only=True):
     mtu: int = 1500
 
 
-class FixedIp(Struct, frozen=True, kw_only=True):
+class FixedIp(Struct, frozen=True, kw_only=True, gc=False):
     """One address of a port."""
 
     subnet_id: str
@@ -40,7 +40,7 @@ class FixedIp(Struct, frozen=True, kw_only=True):
     """Length of the subnet's prefix."""
 
 
-class Port(Struct, frozen=True, kw_only=True):
+class Port(Struct, frozen=True, kw_only=True, gc=False):
     """One container's place on a network, made before the container starts."""
 
     uuid: str

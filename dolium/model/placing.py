@@ -14,7 +14,7 @@ class Amounts(Struct, frozen=True):
     disk_gib: int = 0
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, kw_only=True, gc=False):
     """What one container asks: how much, and of which hosts. Group and affinity come here."""
 
     uuid: str

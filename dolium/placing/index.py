@@ -5,6 +5,7 @@
     name = index.pick(request)    # None: see index.why(request)
     index.take(name, request)     # placed: count it (the durable claim is the arbiter)
     index.back(name, request)     # a claim was lost or a container is gone
+    index.count(name, used)       # what is used of it, as the database knows
     index.drop(name)              # a host is no more
 
 Not for several threads at once: the placer owns it.
@@ -69,6 +70,11 @@ class Index:
         """Undo a `take`."""
         if name in self._slots:
             self._slots[name].add(request, -1)
+
+    def count(self, name: str, used: Amounts) -> None:
+        """Correct what is used of a known host, which others may have changed too."""
+        at = self._slots[name]
+        at.cpu, at.memory, at.disk = used.cpu_m, used.memory_mib, used.disk_gib
 
     def free(self, name: str) -> Amounts:
         """What a known host has left."""

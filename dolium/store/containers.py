@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from dolium import errors
 from dolium.model import record
+from dolium.store.plain import Plain
 from dolium.store.schema import containers as table
 from dolium.store.schema import tombstones
 from dolium.store.store import Tx
@@ -33,20 +34,12 @@ def _rows(found: sa.CursorResult[Any]) -> list[record.Container]:
     return [make(*row) for row in found.all()]  # one by one would cost a third more
 
 
-_GET = sa.select(*_READ).where(table.c.uuid == sa.bindparam("uuid_"))
-
-
-@lru_cache(maxsize=8)
-def _get_text(dialect: sa.Dialect) -> str:
-    return str(_GET.compile(dialect=dialect))
+_GET = Plain(sa.select(*_READ).where(table.c.uuid == sa.bindparam("uuid_")))
 
 
 def get(connection: sa.Connection, uuid: str) -> record.Container | None:
     """One by its id."""
-    # The most frequent read of all: SQLAlchemy's execution would be three quarters of its time.
-    cursor = connection.connection.cursor()
-    cursor.execute(_get_text(connection.dialect), (uuid,))
-    row = cursor.fetchone()
+    row = _GET.run(connection, {"uuid_": uuid}).fetchone()
     return record.Container(*row) if row else None
 
 
@@ -147,16 +140,20 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
 
 
 def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
-    """Give waiting containers to hosts: rows of uuid_, host, revision and addresses."""
-    tx.many(_PLACE, placed)
+    """Give waiting containers to hosts: rows of id_, host, revision and addresses."""
+    if tx.many(_PLACE, placed) != len(placed):
+        raise errors.Changed(kind="Container", id="that waited for a host")
 
 
-_PLACE = (
+_WAITING: sa.ColumnClause[str]
+_READY: sa.ColumnClause[str]
+_WAITING, _READY = sa.literal_column("'waiting'"), sa.literal_column("'ready'")
+_PLACE = Plain(
     table.update()
-    .where(table.c.uuid == sa.bindparam("uuid_"))
+    .where(table.c.id == sa.bindparam("id_"), table.c.stage == _WAITING)
     .values(
         host=sa.bindparam("host"),
-        stage="ready",
+        stage=_READY,
         revision=sa.bindparam("revision"),
         addresses=sa.bindparam("addresses"),
     )
@@ -209,39 +206,29 @@ def on_host(connection: sa.Connection, host: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-Wait = tuple[str, str, int, int, int, bytes]
-"""A container that needs a host: id, project, amounts (milli-CPU, MiB, GiB) and spec."""
+Wait = tuple[int, str, str, int, int, int, bytes]
+"""A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB) and spec."""
 
 
 def waiting(connection: sa.Connection, limit: int) -> list[Wait]:
     """Those that need a host, oldest first."""
-    rows: Any = connection.execute(_WAIT, {"limit_": limit})
-    return [tuple(row) for row in rows]
+    found: list[Wait] = _WAIT.run(connection, {"limit_": limit}).fetchall()
+    return found
 
 
-def still_waiting(connection: sa.Connection, limit: int) -> set[str]:
-    """The ids that `waiting` would find now; asking for 500 by name would cost ten times more."""
-    rows = connection.execute(_WAITING, {"limit_": limit}).all()
-    return {row[0] for row in rows}
-
-
-def _in_line(*columns: sa.Column[Any]) -> sa.Select[Any]:
-    return (
-        sa.select(*columns)
-        .where(table.c.stage == "waiting")
-        .order_by(table.c.id)
-        .limit(sa.bindparam("limit_"))
+_WAIT = Plain(
+    sa.select(
+        table.c.id,
+        table.c.uuid,
+        table.c.project_id,
+        table.c.cpu_m,
+        table.c.memory_mib,
+        table.c.disk_gib,
+        table.c.spec,
     )
-
-
-_WAITING = _in_line(table.c.uuid)
-_WAIT = _in_line(
-    table.c.uuid,
-    table.c.project_id,
-    table.c.cpu_m,
-    table.c.memory_mib,
-    table.c.disk_gib,
-    table.c.spec,
+    .where(table.c.stage == _WAITING)
+    .order_by(table.c.id)
+    .limit(sa.bindparam("limit_"))
 )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from dolium.model.host import Hello, Inventory
+from dolium.store.plain import Plain
 from dolium.store.schema import claims
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
@@ -50,9 +52,33 @@ def get(connection: sa.Connection, name: str) -> Host | None:
     return Host(*row) if row else None
 
 
+_ALL = Plain(sa.select(*_READ))
+
+
 def all_of_them(connection: sa.Connection) -> list[Host]:
     """Every host there is."""
-    return [Host(*row) for row in connection.execute(sa.select(*_READ))]
+    return [Host(*row) for row in _ALL.run(connection, {})]
+
+
+Load = tuple[str, int, float, bool, int, int, int]
+"""What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB."""
+_LOADS = Plain(
+    sa.select(
+        table.c.name,
+        table.c.epoch,
+        table.c.updated_at,
+        table.c.disabled,
+        table.c.used_cpu_m,
+        table.c.used_memory_mib,
+        table.c.used_disk_gib,
+    )
+)
+
+
+def loads(connection: sa.Connection) -> list[Load]:
+    """How much of each host is used: a tenth of reading all about them."""
+    found: list[Load] = _LOADS.run(connection, {}).fetchall()
+    return found
 
 
 def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
@@ -93,7 +119,7 @@ def forget(tx: Tx, name: str, horizon: int) -> None:
     )
 
 
-class Claim(Struct, frozen=True, kw_only=True):
+class Claim(Struct, frozen=True, kw_only=True, gc=False):
     """Amounts taken on a host for one container."""
 
     container_uuid: str
@@ -104,7 +130,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     disk_gib: int
 
 
-_CLAIM = (
+_CLAIM = Plain(
     table.update()
     .where(
         _THE,
@@ -122,34 +148,37 @@ _CLAIM = (
 )
 
 
+_CLAIMED = Plain(claims.insert(), Claim.__struct_fields__)
+_AMOUNTS = ("cpu_m", "memory_mib", "disk_gib")
+
+
 def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
     """Take all claims or nothing: one conditional UPDATE per host with the sum of its claims.
 
     Each host's revision is counted up too; see `revisions`.
     """
+    rows = [asdict(one) for one in wanted]
     sums: dict[str, dict[str, Any]] = {}
-    for one in wanted:
-        total = sums.setdefault(
-            one.host, {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0}
-        )
-        for name in ("cpu_m", "memory_mib", "disk_gib"):
-            total[name] += getattr(one, name)
+    for row in rows:
+        total = sums.setdefault(row["host"], {"host": row["host"]} | dict.fromkeys(_AMOUNTS, 0))
+        for name in _AMOUNTS:
+            total[name] += row[name]
     with tx.connection.begin_nested() as savepoint:
         if tx.many(_CLAIM, list(sums.values())) != len(sums):
             savepoint.rollback()
             return False
-        tx.many(claims.insert(), [msgspec.structs.asdict(one) for one in wanted])
+        tx.many(_CLAIMED, rows)
     for host in sums:
         tx.hint(f"host:{host}")
     return True
 
 
-def revisions(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
+_REVISION_OF = Plain(_REVISION)
+
+
+def revisions(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:
     """The present revisions of hosts."""
-    rows = connection.execute(
-        sa.select(table.c.name, table.c.revision).where(table.c.name.in_(names))
-    )
-    return {row[0]: row[1] for row in rows}
+    return {name: _REVISION_OF.run(connection, {"host": name}).fetchone()[0] for name in names}
 
 
 def release(tx: Tx, container_uuid: str) -> None:

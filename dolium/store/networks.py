@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dolium.model.network import Network, Port
+from dolium.store.plain import Plain
 from dolium.store.schema import addresses, networks, ports
 from dolium.store.store import Tx
 
@@ -19,22 +20,15 @@ Plugged = tuple[list[Port], list[Network]]
 """A container's ports and the networks they are on."""
 
 
+_OF_PROJECT = Plain(
+    sa.select(networks.c.document).where(networks.c.project_id == sa.bindparam("project"))
+)
+
+
 def of_project(connection: sa.Connection, project_id: str) -> Network | None:
     """A project's default network."""
-    row = connection.execute(
-        sa.select(networks.c.document).where(networks.c.project_id == project_id)
-    ).first()
+    row = _OF_PROJECT.run(connection, {"project": project_id}).fetchone()
     return _network(row[0]) if row else None
-
-
-def of_projects(connection: sa.Connection, projects: Iterable[str]) -> dict[str, Network]:
-    """Projects' default networks, of those that have one."""
-    rows = connection.execute(
-        sa.select(networks.c.project_id, networks.c.document).where(
-            networks.c.project_id.in_(list(projects))
-        )
-    )
-    return {row[0]: _network(row[1]) for row in rows}
 
 
 def cidrs(connection: sa.Connection) -> set[str]:
@@ -75,17 +69,27 @@ def drop(tx: Tx, network_uuid: str) -> None:
     tx.run(networks.delete().where(networks.c.uuid == network_uuid))
 
 
-def taken(connection: sa.Connection, ids: Iterable[str]) -> dict[str, set[str]]:
-    """Addresses in use on networks."""
-    found: dict[str, set[str]] = {network: set() for network in ids}
-    rows = connection.execute(
-        sa.select(addresses.c.network_uuid, addresses.c.address).where(
-            addresses.c.network_uuid.in_(list(found))
-        )
+_TAKEN = Plain(
+    sa.select(addresses.c.port_uuid).where(
+        addresses.c.network_uuid == sa.bindparam("network"),
+        addresses.c.address == sa.bindparam("address_"),
     )
-    for row in rows:
-        found[row[0]].add(row[1])
-    return found
+)
+
+
+def taken(connection: sa.Connection, network_uuid: str, address: str) -> bool:
+    """Whether an address is in use on a network."""
+    found = _TAKEN.run(connection, {"network": network_uuid, "address_": address})
+    return found.fetchone() is not None
+
+
+_PORT = Plain(ports.insert(), ("uuid", "network_uuid", "container_uuid", "document"))
+_ADDRESS = Plain(addresses.insert(), ("network_uuid", "address", "port_uuid"))
+_USED = Plain(
+    networks.update()
+    .where(networks.c.uuid == sa.bindparam("network"))
+    .values(used_at=sa.bindparam("at"))
+)
 
 
 def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
@@ -93,7 +97,7 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
     if not made:
         return
     tx.many(
-        ports.insert(),
+        _PORT,
         [
             {
                 "uuid": port.uuid,
@@ -105,7 +109,7 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
         ],
     )
     tx.many(
-        addresses.insert(),
+        _ADDRESS,
         [
             {
                 "network_uuid": port.network_uuid,
@@ -116,8 +120,7 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
             for ip in port.fixed_ips
         ],
     )
-    used = {port.network_uuid for port in made}
-    tx.run(networks.update().where(networks.c.uuid.in_(used)).values(used_at=at))
+    tx.many(_USED, [{"network": uuid, "at": at} for uuid in {port.network_uuid for port in made}])
 
 
 def unplug(tx: Tx, container_uuid: str) -> None:

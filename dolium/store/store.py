@@ -6,13 +6,13 @@ Writers' work arriving while a commit is on its way to disk shares the next one.
 
 from __future__ import annotations
 
+import logging
 import queue
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +21,9 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from dolium import errors
 from dolium.store.hints import Hints
+from dolium.store.plain import Plain
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -36,31 +39,38 @@ MOST_IDLE = 8
 
 
 class Tx:
-    """One writing transaction: the connection, and whom to wake once it is durable."""
+    """One writing transaction, what follows on it, and whom to wake once it is durable."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.hints: set[str] = set()
+        self.followers: dict[str, Follower] = {}
 
     def run(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
         """Execute; a list of rows is an executemany."""
         return self.connection.execute(statement, rows)
 
-    def many(self, statement: sa.Insert | sa.Update, rows: Sequence[dict[str, Any]]) -> int:
-        """Execute for each of at least one row, all with the same keys; returns rows touched.
+    def plain(self, statement: Plain, values: dict[str, Any]) -> Any:
+        """Execute on the hot path; returns the driver's cursor."""
+        return statement.run(self.connection, values)
 
-        Straight to the driver: what SQLAlchemy does for each row costs as much as writing it.
-        """
-        compiled = statement.compile(dialect=self.connection.dialect, column_keys=list(rows[0]))
-        fixed = {name: value for name, value in compiled.params.items() if name not in rows[0]}
-        values = itemgetter(*(compiled.positiontup or ()))
-        driver: Any = self.connection.connection.driver_connection
-        done = driver.executemany(compiled.string, [values(fixed | row) for row in rows])
-        return int(done.rowcount)
+    def many(self, statement: Plain, rows: Sequence[dict[str, Any]]) -> int:
+        """Execute for each of at least one row; returns rows touched."""
+        return statement.many(self.connection, rows)
 
     def hint(self, topic: str) -> None:
         """Wake whoever waits for the topic, after the commit."""
         self.hints.add(topic)
+
+    def follow(self, topic: str, work: Follower) -> None:
+        """Do `work` at the end of this commit, once for all who share it.
+
+        If it fails it takes back only its own changes, and the topic is hinted at instead.
+        """
+        self.followers[topic] = work
+
+
+Follower = Callable[[Tx], object]
 
 
 class _Job(Generic[T]):
@@ -70,13 +80,14 @@ class _Job(Generic[T]):
         self.value: T
         self.error: BaseException | None = None
         self.hints: set[str] = set()
+        self.followers: dict[str, Follower] = {}
 
     def attempt(self, connection: sa.Connection) -> None:
         tx = Tx(connection)
         try:
             with _named_errors():
                 self.value = self.work(tx)
-            self.hints = tx.hints
+            self.hints, self.followers = tx.hints, tx.followers
         except Exception as error:
             self.error = error
             raise
@@ -165,30 +176,49 @@ class Store:
                 return
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
+        hints: list[str] = []
         try:
             with _named_errors(), self._writer.begin() as connection:
                 _begin(connection, "BEGIN IMMEDIATE")
-                self._attempt(jobs, connection)
+                if len(jobs) == 1:
+                    jobs[0].attempt(connection)
+                else:
+                    for job in jobs:
+                        _apart(job, connection)
+                hints = _follow([job for job in jobs if job.error is None], connection)
         except Exception as error:  # the commit failed, or the only job did: nobody was served
             for job in jobs:
                 job.error = job.error or error
+        else:
+            for topic in hints:
+                self.hints.give(topic)
         for job in jobs:
-            if job.error is None:
-                for topic in job.hints:
-                    self.hints.give(topic)
             job.done.set()
 
-    def _attempt(self, jobs: list[_Job[Any]], connection: sa.Connection) -> None:
-        if len(jobs) == 1:
-            jobs[0].attempt(connection)
-            return
-        for job in jobs:
-            try:
-                with connection.begin_nested():
-                    job.attempt(connection)
-            except Exception as error:
-                if job.error is not error:  # the savepoint itself broke: all of it did
-                    raise
+
+def _apart(job: _Job[Any], connection: sa.Connection) -> None:
+    """Attempt a job so that its failure takes back nothing but its own changes."""
+    try:
+        with connection.begin_nested():
+            job.attempt(connection)
+    except Exception as error:
+        if job.error is not error:  # the savepoint itself broke: the whole transaction did
+            raise
+
+
+def _follow(jobs: list[_Job[Any]], connection: sa.Connection) -> list[str]:
+    """Do what the jobs want at the end of the commit; returns the topics to hint at."""
+    hints = [topic for job in jobs for topic in job.hints]
+    followers = {topic: work for job in jobs for topic, work in job.followers.items()}
+    for topic, work in followers.items():
+        job: _Job[object] = _Job(work)
+        _apart(job, connection)
+        if job.error is None:
+            hints += job.hints
+        else:
+            LOG.warning("%s did not follow a commit and is put off: %s", topic, job.error)
+            hints.append(topic)
+    return hints
 
 
 @contextmanager

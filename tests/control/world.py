@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Container
 
 from dolium import conf, errors
 from dolium.control.containers import Containers
@@ -67,7 +67,7 @@ class FlatNetwork(Driver):
         self,
         network: Network,
         container_uuid: str,
-        taken: Collection[str],
+        taken: Container[str],
         wanted: Collection[str] = (),
     ) -> Port:
         prefix = network.subnets[0].gateway.rpartition(".")[0]

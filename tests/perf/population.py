@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Container
 from pathlib import Path
 from random import Random
 
@@ -42,6 +43,9 @@ class Counted(Driver):
     name = "counted"
     instant = True
 
+    def __init__(self) -> None:
+        self._given: Counter[str] = Counter()
+
     def network(self, project_id: str, taken: Collection[str]) -> Network:
         cidr = f"10.{len(taken)}.0.0/16"
         subnet = Subnet(uuid=f"s-{project_id}", version=4, cidr=cidr, gateway=cidr)
@@ -57,10 +61,12 @@ class Counted(Driver):
         self,
         network: Network,
         container_uuid: str,
-        taken: Collection[str],
+        taken: Container[str],
         wanted: Collection[str] = (),
     ) -> Port:
-        subnet, number = network.subnets[0], len(taken) + 2
+        subnet = network.subnets[0]
+        self._given[network.uuid] += 1
+        number = self._given[network.uuid] + 1
         stem = subnet.cidr.removesuffix("0.0/16")
         ip = FixedIp(
             subnet_id=subnet.uuid,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from math import inf
 from typing import Any, TypeVar, cast
 
@@ -71,7 +71,7 @@ class FlatNetwork(Driver):
         self,
         network: Network,
         container_uuid: str,
-        taken: Collection[str],
+        taken: Container[str],
         wanted: Collection[str] = (),
     ) -> Port:
         prefix = network.subnets[0].gateway.rpartition(".")[0]
@@ -179,9 +179,16 @@ class World:
     def rebirth(self) -> None:
         """A new process of the control side on the same database."""
         quota = conf.Quota(containers=6, cpu=-1, memory=-1, disk=-1)
-        self.containers = Containers(self.store, self.clock, quota, self.rng, new_id=self._new_id)
-        self.hosts = Hosts(self.store, self.clock, conf.Placing(cpu_ratio=1.0), DEPLOYMENT)
         self.placer = Placer(self.store, self.clock, Networks(self.store, FlatNetwork()), self.rng)
+        self.containers = Containers(
+            self.store,
+            self.clock,
+            quota,
+            self.rng,
+            new_id=self._new_id,
+            place=self.placer.follow if self.rng.random() < 0.5 else None,
+        )
+        self.hosts = Hosts(self.store, self.clock, conf.Placing(cpu_ratio=1.0), DEPLOYMENT)
 
     def _new_id(self) -> str:
         self.last_id = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))

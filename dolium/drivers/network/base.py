@@ -7,7 +7,7 @@ earlier try made. The driver sees no database: what is taken already is handed i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from typing import ClassVar
 
 from dolium.model.network import Network, Port
@@ -33,7 +33,7 @@ class Driver(ABC):
         self,
         network: Network,
         container_uuid: str,
-        taken: Collection[str],
+        taken: Container[str],
         wanted: Collection[str] = (),
     ) -> Port:
         """When a container was placed: its port on the network.

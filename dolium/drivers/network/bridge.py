@@ -79,17 +79,16 @@ class Bridge(base.Driver):
         self,
         network: Network,
         container_uuid: str,
-        taken: Collection[str],
+        taken: Container[str],
         wanted: Collection[str] = (),
     ) -> Port:
         """See base."""
         port_id = uuid.uuid5(uuid.UUID(network.uuid), container_uuid)
-        used = frozenset(taken)
         asked = _by_version(wanted)
         fixed = []
         for subnet in network.subnets:
             own = asked.pop(subnet.version, None)
-            address = _ask(subnet, own, used) if own else _choose(subnet, port_id.int, used)
+            address = _ask(subnet, own, taken) if own else _choose(subnet, port_id.int, taken)
             fixed.append(
                 FixedIp(
                     subnet_id=subnet.uuid,
