@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from dolium import errors
 from dolium.agent import policy
-from dolium.agent.passes import STOP_S, UNKNOWN, Pass
+from dolium.agent.passes import LIVE, STOP_S, UNKNOWN, Pass
 from dolium.model.container import State, Wanted
 
 LIVELY = frozenset({Wanted.RUNNING, Wanted.PAUSED})
@@ -141,10 +141,11 @@ def _start(p: Pass, sentence: str) -> str:
             p.tools.agenda.add(p.wish.uuid, policy.FIRST_S)
         p.report(reason=str(error), restarting=again)
         return f"could not be started: {error}"
-    if p.wish.wanted is Wanted.PAUSED:
-        return _look_again(p, sentence)
-    p.look()
-    p.report()
+    seen = p.look()
+    if p.wish.wanted is Wanted.PAUSED or seen is None or seen.state not in LIVE:
+        p.tools.agenda.add(p.wish.uuid)  # the next pass goes on, and reports
+    else:
+        p.report()
     return sentence
 
 

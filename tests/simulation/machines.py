@@ -41,6 +41,8 @@ class Engine(Fake):
         """Why each container's process ended, by uuid, in order."""
         self.codes: dict[str, int] = {}
         """And with which code it ended last."""
+        self.broke_off = False
+        """True while nobody has listened since the engine died."""
         self.begun: list[tuple[str, float]] = []
         """Each start that happened: uuid and time."""
         self.signals: Counter[str] = Counter()
@@ -131,6 +133,7 @@ class Engine(Fake):
 
     def crash(self, *, survive: bool = True) -> None:
         self._late.clear()
+        self.broke_off = True
         self._cause = "crash"
         super().crash(survive=survive)
         self._cause = "own"
@@ -152,7 +155,7 @@ class Engine(Fake):
         """Whether events wait to be heard."""
         with self.lock:
             self._settle()
-            return self._drained[DEPLOYMENT] < len(self._events)
+            return self.broke_off or self._drained[DEPLOYMENT] < len(self._events)
 
     def _end(self, box: Box, code: int, *, quietly: bool = False) -> None:
         self.ends.setdefault(box.labels.uuid, []).append(self._cause)
@@ -220,6 +223,9 @@ class Machine:
 
     def step(self, core: Core) -> object:
         """One pass over what is due, after hearing the engine's events."""
+        if self.engine.broke_off and not self.engine._down:
+            core.look(every=True)  # as who listens does when he hears again
+            self.engine.broke_off = False
         for event in self.engine.happened(DEPLOYMENT):
             core.hear(event.uuid)
         uuid = core.agenda.take()
