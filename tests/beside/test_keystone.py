@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import random
 import socket
 import sqlite3
 import stat
@@ -27,10 +28,15 @@ PATIENCE = 120.0
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that no connection gets by chance while the test restarts who listens there."""
+    while True:
+        port = random.randrange(20_000, 30_000)  # below what the kernel gives to connections
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def sign_in(who: Credentials) -> tuple[str, dict[str, Any]]:
