@@ -142,8 +142,9 @@ class Process:
     def alive(self) -> bool:
         """Whether exactly this process still runs."""
         with self._lock:
+            living = self._identity is not None and look(self._identity.pid) == self._identity
             self._bury()
-            return self._identity is not None and look(self._identity.pid) == self._identity
+            return living
 
     def ended(self, timeout: float, wake: int | None = None) -> bool:
         """Wait at most `timeout` seconds for its end, less if the descriptor `wake` is readable."""

@@ -111,6 +111,19 @@ def test_a_dead_process_is_not_adopted(make: Made) -> None:
     assert first.exit == -signal.SIGKILL
 
 
+def test_a_process_that_is_still_dying_is_not_dead(make: Made) -> None:
+    """Its first thread has ended; another one keeps its files and sockets open."""
+    program = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=[60])"
+    process = make([sys.executable, "-c", f"{program}.start(); ctypes.CDLL(None).pthread_exit(0)"])
+    pid = process.start()
+    until(lambda: ") Z " in Path(f"/proc/{pid}/stat").read_text())
+    assert look(pid) is not None and process.alive()
+    assert not process.ended(0.01)
+    os.kill(pid, signal.SIGKILL)
+    assert process.ended(PATIENCE) and not process.alive()
+    assert process.exit == -signal.SIGKILL
+
+
 def test_ended_waits_and_says_so(make: Made) -> None:
     process = make([sys.executable, "-c", "raise SystemExit(3)"])
     process.start()
