@@ -28,8 +28,6 @@ class Container(Struct, frozen=True, gc=False):
     finished_at: float | None
     exit_code: int | None
     generation: int
-    spec: bytes
-    """The whole wish (model.container.Spec) as JSON."""
     shown: bytes
     """model.container.Shown as JSON: keys for every reader."""
     guarded: bytes

@@ -12,6 +12,7 @@ from dolium.model import record
 from dolium.model.container import Verb
 from dolium.model.context import Context
 from dolium.model.wish import Command
+from dolium.store.plain import Plain
 from dolium.store.schema import actions as table
 from dolium.store.store import Tx
 
@@ -19,7 +20,13 @@ FAILED = "Error"
 """What the API shows as the message of an action that failed."""
 
 
-_INSERT = table.insert()
+_INSERT = Plain(
+    table.insert(),
+    (
+        *("container_uuid", "request_id", "generation", "verb", "params", "user_id"),
+        *("project_id", "open", "ok", "start_time", "finish_time", "events"),
+    ),
+)
 
 
 def add(
@@ -35,7 +42,7 @@ def add(
     open: bool = True,
 ) -> None:
     """Write an asked change down; `open=False` for one that needed nothing but this write."""
-    tx.run(
+    tx.plain(
         _INSERT,
         {
             "container_uuid": container_uuid,
@@ -54,19 +61,18 @@ def add(
     )
 
 
-_OPEN = (
+_OPEN = Plain(
     sa.select(
-        table.c.container_uuid,
         table.c.id,
         table.c.request_id,
         table.c.generation,
         table.c.verb,
         table.c.params,
     )
-    .where(table.c.container_uuid.in_(sa.bindparam("ids", expanding=True)), table.c.open)
+    .where(table.c.container_uuid == sa.bindparam("container"), table.c.open)
     .order_by(table.c.generation)
 )
-_CLOSE = (
+_CLOSE = Plain(
     table.update()
     .where(table.c.id == sa.bindparam("number"), table.c.open)
     .values(
@@ -77,7 +83,7 @@ _CLOSE = (
         events=sa.bindparam("events"),
     )
 )
-_CLOSE_ALL = (
+_CLOSE_ALL = Plain(
     table.update()
     .where(table.c.container_uuid == sa.bindparam("container"), table.c.open)
     .values(
@@ -91,18 +97,18 @@ _CLOSE_ALL = (
 
 def opened(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, list[Command]]:
     """The open actions of containers, oldest first."""
-    rows = connection.execute(_OPEN, {"ids": uuids})
-    found: dict[str, list[Command]] = {}
-    for uuid, number, request_id, generation, verb, params in rows:
-        command = Command(
-            id=number,
-            request_id=request_id,
-            generation=generation,
-            verb=Verb(verb),
-            params=msgspec.json.decode(params),
-        )
-        found.setdefault(uuid, []).append(command)
-    return found
+    found = {uuid: _OPEN.run(connection, {"container": uuid}).fetchall() for uuid in uuids}
+    return {uuid: [_command(*row) for row in rows] for uuid, rows in found.items() if rows}
+
+
+def _command(number: int, request_id: str, generation: int, verb: str, params: bytes) -> Command:
+    return Command(
+        id=number,
+        request_id=request_id,
+        generation=generation,
+        verb=Verb(verb),
+        params=msgspec.json.decode(params),
+    )
 
 
 def close(
@@ -115,7 +121,7 @@ def close(
     events: tuple[record.Moment, ...] = (),
 ) -> bool:
     """Close an open action; True for the one who really did."""
-    done = tx.run(
+    done = tx.plain(
         _CLOSE,
         {
             "number": number,
@@ -125,12 +131,12 @@ def close(
             "events": msgspec.json.encode(events),
         },
     )
-    return done.rowcount == 1
+    return bool(done.rowcount == 1)
 
 
 def close_all(tx: Tx, container_uuid: str, *, message: str, at: float) -> None:
     """Close every open action of a container as not done."""
-    tx.run(_CLOSE_ALL, {"container": container_uuid, "message": message, "finish_time": at})
+    tx.plain(_CLOSE_ALL, {"container": container_uuid, "message": message, "finish_time": at})
 
 
 _READ = tuple(table.c[name] for name in record.Action.__struct_fields__ if name != "events")

@@ -41,14 +41,14 @@ _READ = tuple(table.c[name] for name in Host.__struct_fields__)
 
 
 _THE = table.c.name == sa.bindparam("host")
-_GET = sa.select(*_READ).where(_THE)
-_COUNT = table.update().where(_THE).values(revision=table.c.revision + 1)
-_REVISION = sa.select(table.c.revision).where(_THE)
+_GET = Plain(sa.select(*_READ).where(_THE))
+_COUNT = Plain(table.update().where(_THE).values(revision=table.c.revision + 1))
+_REVISION = Plain(sa.select(table.c.revision).where(_THE))
 
 
 def get(connection: sa.Connection, name: str) -> Host | None:
     """One by name."""
-    row = connection.execute(_GET, {"host": name}).first()
+    row = _GET.run(connection, {"host": name}).fetchone()
     return Host(*row) if row else None
 
 
@@ -105,9 +105,9 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
 
 def stamp(tx: Tx, name: str) -> int:
     """Count the host's revision up and return it; whoever waits for the host is woken."""
-    tx.run(_COUNT, {"host": name})
+    tx.plain(_COUNT, {"host": name})
     tx.hint(f"host:{name}")
-    return int(tx.run(_REVISION, {"host": name}).scalar_one())
+    return int(tx.plain(_REVISION, {"host": name}).fetchone()[0])
 
 
 def forget(tx: Tx, name: str, horizon: int) -> None:
@@ -173,12 +173,9 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
     return True
 
 
-_REVISION_OF = Plain(_REVISION)
-
-
 def revisions(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:
     """The present revisions of hosts."""
-    return {name: _REVISION_OF.run(connection, {"host": name}).fetchone()[0] for name in names}
+    return {name: _REVISION.run(connection, {"host": name}).fetchone()[0] for name in names}
 
 
 def release(tx: Tx, container_uuid: str) -> None:

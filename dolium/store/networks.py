@@ -134,22 +134,22 @@ def unplug(tx: Tx, container_uuid: str) -> None:
         tx.run(ports.delete().where(ports.c.uuid.in_(gone)))
 
 
-_PLUGGED = (
+_PLUGGED = Plain(
     sa.select(ports.c.document, networks.c.document)
     .join(networks, networks.c.uuid == ports.c.network_uuid)
-    .where(ports.c.container_uuid.in_(sa.bindparam("ids", expanding=True)))
+    .where(ports.c.container_uuid == sa.bindparam("container"))
     .order_by(ports.c.uuid)
 )
 
 
 def of_containers(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, Plugged]:
     """Ports of containers, and the networks they are on."""
-    rows = connection.execute(_PLUGGED, {"ids": list(uuids)})
     found: dict[str, Plugged] = {}
-    for port_document, network_document in rows:
-        port, network = _port(port_document), _network(network_document)
-        its_ports, its_networks = found.setdefault(port.container_uuid, ([], []))
-        its_ports.append(port)
-        if network not in its_networks:
-            its_networks.append(network)
+    for uuid in uuids:
+        for port_document, network_document in _PLUGGED.run(connection, {"container": uuid}):
+            port, network = _port(port_document), _network(network_document)
+            its_ports, its_networks = found.setdefault(uuid, ([], []))
+            its_ports.append(port)
+            if network not in its_networks:
+                its_networks.append(network)
     return found

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from sqlalchemy.exc import IntegrityError
 
 from dolium import errors
+from dolium.store.plain import Plain
 from dolium.store.schema import changes
 from dolium.store.schema import projects as table
 from dolium.store.store import Tx
@@ -43,20 +44,22 @@ _ADD = {
     for name in Amounts.__struct_fields__
 }
 _THE = table.c.id == sa.bindparam("project")
-_RESERVE = (
+_RESERVE = Plain(
     table.update().where(_THE, *(_room(name) for name in Amounts.__struct_fields__)).values(_ADD)
 )
-_GIVE_BACK = table.update().where(_THE).values(_ADD)
-_COUNT = table.update().where(_THE).values(revision=table.c.revision + 1)
-_LOG = changes.insert().from_select(
-    ["project_id", "revision", "container_uuid", "what", "at"],
-    sa.select(
-        table.c.id,
-        table.c.revision,
-        sa.bindparam("container", type_=sa.String),
-        sa.bindparam("what_", type_=sa.String),
-        sa.bindparam("at_", type_=sa.Float),
-    ).where(_THE),
+_GIVE_BACK = Plain(table.update().where(_THE).values(_ADD))
+_COUNT = Plain(table.update().where(_THE).values(revision=table.c.revision + 1))
+_LOG = Plain(
+    changes.insert().from_select(
+        ["project_id", "revision", "container_uuid", "what", "at"],
+        sa.select(
+            table.c.id,
+            table.c.revision,
+            sa.bindparam("container", type_=sa.String),
+            sa.bindparam("what_", type_=sa.String),
+            sa.bindparam("at_", type_=sa.Float),
+        ).where(_THE),
+    )
 )
 _USE = sa.select(
     *(
@@ -74,9 +77,9 @@ def reserve(tx: Tx, project_id: str, more: Amounts, limits: Amounts) -> None:
     """
     values = asdict(more) | {"project": project_id}
     values |= {f"limit_{name}_": amount for name, amount in asdict(limits).items()}
-    if tx.run(_RESERVE, values).rowcount == 1:
+    if tx.plain(_RESERVE, values).rowcount == 1:
         return
-    if _ensure(tx, project_id) and tx.run(_RESERVE, values).rowcount == 1:
+    if _ensure(tx, project_id) and tx.plain(_RESERVE, values).rowcount == 1:
         return
     raise errors.OverQuota(resources=_exceeded(tx, values, more))
 
@@ -84,13 +87,13 @@ def reserve(tx: Tx, project_id: str, more: Amounts, limits: Amounts) -> None:
 def give_back(tx: Tx, project_id: str, less: Amounts) -> None:
     """Return what a deleted container took."""
     values: dict[str, Any] = {name: -amount for name, amount in asdict(less).items()}
-    tx.run(_GIVE_BACK, values | {"project": project_id})
+    tx.plain(_GIVE_BACK, values | {"project": project_id})
 
 
 def changed(tx: Tx, project_id: str, container_uuid: str, what: str, at: float) -> None:
     """Count the project's revision up and write the change down for watchers."""
-    tx.run(_COUNT, {"project": project_id})
-    tx.run(_LOG, {"project": project_id, "container": container_uuid, "what_": what, "at_": at})
+    tx.plain(_COUNT, {"project": project_id})
+    tx.plain(_LOG, {"project": project_id, "container": container_uuid, "what_": what, "at_": at})
     tx.hint(f"project:{project_id}")
 
 
