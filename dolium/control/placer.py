@@ -159,7 +159,7 @@ class Placer:
         if not won:
             return
         networks.plug(tx, [placed.port for placed in won], now)
-        revisions = hosts.revisions(tx.connection, [placed.claim.host for placed in won])
+        revisions = hosts.revisions(tx.connection, {placed.claim.host for placed in won})
         encode = msgspec.json.encode
         containers.place(
             tx,

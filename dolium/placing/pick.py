@@ -22,13 +22,9 @@ def cycle(items: Sequence[Item], rng: Random) -> Iterator[Item]:
     """Every item once, from a random place in a random stride: a shuffle without shuffling."""
     n = len(items)
     if not n:
-        return
+        return iter(())
     at, stride = int(rng.random() * n), _coprime(n, rng)
-    for _ in range(n):
-        yield items[at]
-        at += stride
-        if at >= n:
-            at -= n
+    return (items[step % n] for step in range(at, at + n * stride, stride))
 
 
 def pick(slots: Sequence[Slot], request: Request, rng: Random) -> Slot | None:
