@@ -46,6 +46,11 @@ class Agenda:
                 self._moved.wait(max(0.0, min(until, at) - now) or 0.001)
             return None
 
+    def busy(self, uuid: str) -> bool:
+        """Whether a pass over the container is under way."""
+        with self._moved:
+            return uuid in self._busy
+
     def done(self, uuid: str) -> None:
         """The pass over a taken container ended."""
         with self._moved:

@@ -180,7 +180,7 @@ class Agent:
             happened = self._engine.events(self.core.deployment)
             self.core.look(every=True)  # what happened while nobody listened
             for event in happened:
-                self.core.hear(event.uuid)
+                self.core.hear(event.uuid, event.what)
                 if self._stopping.is_set():
                     return
 

@@ -33,6 +33,9 @@ from dolium.model.wish import Answer, Facts, Page, Question, Wish
 LOG = logging.getLogger(__name__)
 
 
+BEGINNINGS = frozenset({"create", "start"})
+"""Events that a pass causes."""
+
 TIDY_S = 15.0
 """Least time between two tidyings: what one finds surplus the next one takes, so whatever is
 being made meanwhile (an interface on its way into a container) must have had time to arrive."""
@@ -194,11 +197,14 @@ class Core:
         LOG.info("container %s: %s", uuid, sentence)
         return sentence
 
-    def hear(self, uuid: str) -> None:
+    def hear(self, uuid: str, what: str) -> None:
         """The engine tells that something happened to a container: look at it.
 
-        Not while a back-off runs: our own tries cause events too.
+        Not while a back-off runs, because our own tries cause events too; and not for a beginning
+        during a pass: it is the pass's own doing, which it looks at itself.
         """
+        if what in BEGINNINGS and self.agenda.busy(uuid):
+            return
         if not self._converge.waits(uuid):
             self.agenda.add(uuid)
 

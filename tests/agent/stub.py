@@ -204,7 +204,7 @@ class Bench:
         while True:
             self.core.pull()
             for event in self.engine.happened(DEPLOYMENT):
-                self.core.hear(event.uuid)
+                self.core.hear(event.uuid, event.what)
             uuid = self.core.agenda.take()
             if uuid is not None:
                 said.append(self.core.step(uuid))

@@ -227,7 +227,7 @@ class Machine:
             core.look(every=True)  # as who listens does when he hears again
             self.engine.broke_off = False
         for event in self.engine.happened(DEPLOYMENT):
-            core.hear(event.uuid)
+            core.hear(event.uuid, event.what)
         uuid = core.agenda.take()
         if uuid is None:
             return None
