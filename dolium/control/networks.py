@@ -11,23 +11,34 @@ from dolium.model.network import Network, Port
 from dolium.store import networks
 from dolium.store.store import Store, Tx
 
+MOST_MET = 8
+"""Addresses in use that are met one by one before all of them are read."""
+
 
 class Addresses(Container[str]):
-    """Addresses in use on one network, looked up when asked for: a network may have many."""
+    """Addresses in use on one network: looked up one by one, or all read where most are in use."""
 
     def __init__(self, tx: Tx, network_uuid: str) -> None:
-        self._tx = tx
+        self._connection = tx.connection
         self._network_uuid = network_uuid
-        self._given: set[str] = set()
+        self._known: set[str] = set()
+        self._complete = False
+        self._met = 0
 
     def __contains__(self, address: object) -> bool:
-        return address in self._given or networks.taken(
-            self._tx.connection, self._network_uuid, str(address)
-        )
+        if address in self._known or self._complete:
+            return address in self._known
+        if not networks.taken(self._connection, self._network_uuid, str(address)):
+            return False
+        self._met += 1
+        if self._met == MOST_MET:
+            self._known |= networks.addresses_of(self._connection, self._network_uuid)
+            self._complete = True
+        return True
 
     def give(self, port: Port) -> None:
         """The port's addresses are in use from now on, though not written down yet."""
-        self._given.update(ip.address for ip in port.fixed_ips)
+        self._known.update(ip.address for ip in port.fixed_ips)
 
 
 class Taken:

@@ -253,12 +253,14 @@ def bury(tx: Tx, uuid: str, host: str, revision: int, at: float) -> None:
 
 def buried(connection: sa.Connection, host: str, since: int) -> list[str]:
     """Containers of the host deleted after a revision."""
-    rows = connection.execute(
-        sa.select(tombstones.c.container_uuid).where(
-            tombstones.c.host == host, tombstones.c.revision > since
-        )
+    return [row[0] for row in _BURIED.run(connection, {"host_": host, "since": since})]
+
+
+_BURIED = Plain(
+    sa.select(tombstones.c.container_uuid).where(
+        tombstones.c.host == sa.bindparam("host_"), tombstones.c.revision > sa.bindparam("since")
     )
-    return [row[0] for row in rows]
+)
 
 
 def fates(connection: sa.Connection, uuids: Sequence[str]) -> tuple[set[str], set[str]]:

@@ -163,11 +163,15 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
         total = sums.setdefault(row["host"], {"host": row["host"]} | dict.fromkeys(_AMOUNTS, 0))
         for name in _AMOUNTS:
             total[name] += row[name]
-    with tx.connection.begin_nested() as savepoint:
-        if tx.many(_CLAIM, list(sums.values())) != len(sums):
+    # One host is claimed or not: there is nothing to take back.
+    savepoint = tx.connection.begin_nested() if len(sums) > 1 else None
+    if tx.many(_CLAIM, list(sums.values())) != len(sums):
+        if savepoint:
             savepoint.rollback()
-            return False
-        tx.many(_CLAIMED, rows)
+        return False
+    tx.many(_CLAIMED, rows)
+    if savepoint:
+        savepoint.commit()
     for host in sums:
         tx.hint(f"host:{host}")
     return True

@@ -83,6 +83,16 @@ def taken(connection: sa.Connection, network_uuid: str, address: str) -> bool:
     return found.fetchone() is not None
 
 
+_ALL_TAKEN = Plain(
+    sa.select(addresses.c.address).where(addresses.c.network_uuid == sa.bindparam("network"))
+)
+
+
+def addresses_of(connection: sa.Connection, network_uuid: str) -> set[str]:
+    """All addresses in use on a network."""
+    return {row[0] for row in _ALL_TAKEN.run(connection, {"network": network_uuid})}
+
+
 _PORT = Plain(ports.insert(), ("uuid", "network_uuid", "container_uuid", "document"))
 _ADDRESS = Plain(addresses.insert(), ("network_uuid", "address", "port_uuid"))
 _USED = Plain(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Container, Iterator
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -153,6 +154,7 @@ def _by_version(wanted: Collection[str]) -> dict[int, Address]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _bounds(subnet: Subnet) -> tuple[int, int]:
     """The first of our addresses as a number, and how many there are."""
     piece = ip_network(subnet.cidr)
