@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from sqlalchemy import select
 
 from dolium import conf, errors
+from dolium.control.containers import Containers
 from dolium.model import record
-from dolium.model.container import Spec, State, Task, Verb, Wanted
+from dolium.model.container import Spec, State, Status, Task, Verb, Wanted
 from dolium.model.host import Inventory
 from dolium.store.schema import claims, containers, hosts, ports, projects
 
@@ -102,6 +105,38 @@ def test_no_host_is_an_error_that_says_why_and_start_tries_again() -> None:
     world.containers.ask(world.who(), row, Verb.START, {})
     assert world.placer.turn() == 1
     assert world.containers.find(world.who(), uuid).host == HOST
+
+
+def test_where_the_placer_is_near_a_wish_is_placed_in_its_own_commit() -> None:
+    world = World()
+    near = Containers(
+        world.store, world.clock, conf.Quota(), random.Random(1), place=world.placer.follow
+    )
+    uuid = near.create(world.who(), "c1", Spec(image="cirros"), run=True).uuid
+    assert world.store.hints.count("placer") == 1  # the host's hello, nothing since
+    assert [wish.uuid for wish in world.pull().wishes] == [uuid]
+    assert world.placer.turn() == 0
+
+
+def test_the_placer_sees_what_others_did_to_its_hosts() -> None:
+    """It keeps its index between two turns: room that was given back, hosts that changed."""
+    small = Inventory(hostname="host1", cpus=1, memory_mib=4096, disk_gib=9)
+    world = World(conf.Quota(cpu=-1), inventory=small)
+    first = world.running(cpu=16.0)
+    again = world.create("c2", cpu=16.0)
+    world.placer.turn()
+    assert world.status(again) == Status.ERROR
+    world.containers.delete(world.who(), world.containers.find(world.who(), first), stop=True)
+    world.post(world.fact(first, generation=2, gone=True, known=True, results=(world.done(first),)))
+    world.containers.ask(world.who(), world.containers.find(world.who(), again), Verb.START, {})
+    world.placer.turn()
+    assert world.containers.find(world.who(), again).host == "host1"
+
+    world.inventory = Inventory(hostname="host1", cpus=2, memory_mib=4096, disk_gib=9)
+    world.hello("boot-2")
+    third = world.create("c3", cpu=16.0)
+    world.placer.turn()
+    assert world.containers.find(world.who(), third).host == "host1"
 
 
 def test_quota_is_taken_with_the_wish_and_names_what_is_exceeded() -> None:

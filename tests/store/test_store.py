@@ -59,6 +59,84 @@ def test_many_writers_share_commits_and_failures_stay_their_own(tmp_path: Path) 
         db.write(lambda tx: None)
 
 
+def follow(tx: Tx) -> None:
+    """Leave a row that tells how many there were when it was written."""
+    count = tx.run(sa.select(sa.func.count()).select_from(deployment)).scalar_one()
+    tx.run(deployment.insert(), {"uuid": f"after {count}", "created_at": 0.0})
+    tx.hint("followed")
+
+
+def rows(db: Store) -> set[str]:
+    with db.read() as connection:
+        return {row[0] for row in connection.execute(sa.select(deployment.c.uuid))}
+
+
+def test_what_follows_a_commit_is_in_it_and_done_once_for_all_who_share_it(tmp_path: Path) -> None:
+    db = store(tmp_path / "db")
+    going, together = threading.Event(), threading.Barrier(4)
+
+    def slow(_tx: Tx) -> None:
+        together.wait()
+        going.wait(30)
+
+    def want(name: str) -> None:
+        def work(tx: Tx) -> None:
+            tx.run(deployment.insert(), {"uuid": name, "created_at": 0.0})
+            tx.follow("topic", follow)
+
+        if name != "c":
+            together.wait()
+        db.write(slow if name == "c" else work)
+
+    threads = [threading.Thread(target=want, args=(name,)) for name in ("a", "b", "c", "d")]
+    for thread in threads:
+        thread.start()
+    while db._jobs.qsize() < 3:  # all three wait for the one commit that is held up
+        pass
+    going.set()
+    for thread in threads:
+        thread.join()
+    assert rows(db) == {"a", "b", "d", "after 3"}
+    assert (db.hints.count("followed"), db.hints.count("topic")) == (1, 0)
+    db.close()
+
+
+def test_a_follower_that_fails_is_put_off_and_harms_nobody(tmp_path: Path) -> None:
+    db = store(tmp_path / "db")
+
+    def fail(tx: Tx) -> None:
+        follow(tx)
+        raise errors.Conflict(why="no")
+
+    def work(tx: Tx) -> str:
+        tx.follow("topic", fail)
+        return str(tx.run(deployment.insert(), {"uuid": "a", "created_at": 0.0}).rowcount)
+
+    assert db.write(work) == "1"
+    assert rows(db) == {"a"}
+    assert (db.hints.count("followed"), db.hints.count("topic")) == (0, 1)
+    db.close()
+
+
+def test_a_follower_that_breaks_the_transaction_fails_who_shared_it(tmp_path: Path) -> None:
+    """As a full disk does: nobody may be told that something was written down."""
+    db = store(tmp_path / "db")
+
+    def breaks(tx: Tx) -> None:
+        tx.run(sa.text("ROLLBACK"))
+        raise errors.Conflict(why="no")
+
+    def work(tx: Tx) -> None:
+        tx.run(deployment.insert(), {"uuid": "a", "created_at": 0.0})
+        tx.follow("topic", breaks)
+
+    with pytest.raises(errors.Unanswered):
+        db.write(work)
+    assert rows(db) == set()
+    db.write(add("good"))  # type: ignore[arg-type]
+    db.close()
+
+
 def test_readers_can_not_write(tmp_path: Path) -> None:
     db = store(tmp_path / "db")
     with pytest.raises(errors.Unanswered, match="readonly"), db.read() as connection:
