@@ -13,8 +13,8 @@ from tests.perf.lab import Lab
 from tests.perf.plain import like
 from tests.perf.starts import shape
 
-USERS, EACH, ROUNDS = 8, 3, 3
-LOOK_S = 0.05
+USERS, EACH, ROUNDS = 8, 6, 5
+LOOK_S = 0.1
 
 
 class Watch:
