@@ -24,9 +24,6 @@ ALONE = ("placing", "durable", "answers")
 IN_LAB = ("restart", "memory", "imports", "starts", "rate")
 """Modules that measure a whole installation, in this order: the first ones want it fresh."""
 
-COMMAND = "make bench ARGS='--page docs/reference/benchmarks.md'"
-"""What the page says it was made by."""
-
 
 def main() -> int:
     """Measure, print, write."""
@@ -53,7 +50,8 @@ def main() -> int:
     if options.json:
         report.write_json(options.json, figures, about)
     if options.page:
-        report.write_page(options.page, figures, about, COMMAND)
+        command = f"make bench ARGS='{' '.join(sys.argv[1:])}'"
+        report.write_page(options.page, figures, about, command)
     return int(broken or any(figure.met is False for figure in figures))
 
 
