@@ -76,7 +76,7 @@ class Containers:
     def find(self, context: Context, ident: str, all_projects: bool = False) -> record.Container:
         """One by id or name. Administrators find everybody's; others only their project's."""
         project = None if context.is_admin or all_projects else context.project_id
-        with self._store.read() as connection:
+        with self._store.glance() as connection:
             if _is_uuid(ident):
                 row = containers.get(connection, ident)
                 found = [row] if row and project in (None, row.project_id) else []
@@ -91,7 +91,8 @@ class Containers:
     def list(self, context: Context, query: record.Query) -> Rows:
         """One page, of the caller's project unless all are asked for."""
         project = None if query.all_projects else context.project_id
-        with self._store.read() as connection:
+        look = self._store.read if query.marker else self._store.glance
+        with look() as connection:
             return containers.page(connection, query, project)
 
     def actions(self, row: record.Container) -> Journal:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
 from dolium.model.host import Hello, Inventory
 from dolium.store.plain import Plain
@@ -157,19 +157,21 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
 
     Each host's revision is counted up too; see `revisions`.
     """
-    rows = [asdict(one) for one in wanted]
     sums: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        total = sums.setdefault(row["host"], {"host": row["host"]} | dict.fromkeys(_AMOUNTS, 0))
-        for name in _AMOUNTS:
-            total[name] += row[name]
+    for one in wanted:
+        total = sums.get(one.host)
+        if total is None:
+            total = sums[one.host] = {"host": one.host} | dict.fromkeys(_AMOUNTS, 0)
+        total["cpu_m"] += one.cpu_m
+        total["memory_mib"] += one.memory_mib
+        total["disk_gib"] += one.disk_gib
     # One host is claimed or not: there is nothing to take back.
     savepoint = tx.connection.begin_nested() if len(sums) > 1 else None
     if tx.many(_CLAIM, list(sums.values())) != len(sums):
         if savepoint:
             savepoint.rollback()
         return False
-    tx.many(_CLAIMED, rows)
+    tx.fill(_CLAIMED, [astuple(one) for one in wanted])
     if savepoint:
         savepoint.commit()
     for host in sums:

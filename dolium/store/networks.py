@@ -106,29 +106,14 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
     """Write ports down with their addresses; one address is never given twice."""
     if not made:
         return
-    tx.many(
+    encode = msgspec.json.encode
+    tx.fill(
         _PORT,
-        [
-            {
-                "uuid": port.uuid,
-                "network_uuid": port.network_uuid,
-                "container_uuid": port.container_uuid,
-                "document": msgspec.json.encode(port),
-            }
-            for port in made
-        ],
+        [(port.uuid, port.network_uuid, port.container_uuid, encode(port)) for port in made],
     )
-    tx.many(
+    tx.fill(
         _ADDRESS,
-        [
-            {
-                "network_uuid": port.network_uuid,
-                "address": ip.address,
-                "port_uuid": port.uuid,
-            }
-            for port in made
-            for ip in port.fixed_ips
-        ],
+        [(port.network_uuid, ip.address, port.uuid) for port in made for ip in port.fixed_ips],
     )
     tx.many(_USED, [{"network": uuid, "at": at} for uuid in {port.network_uuid for port in made}])
 

@@ -20,6 +20,8 @@ class _Text(NamedTuple):
     """A statement as one kind of database reads it."""
 
     text: str
+    names: list[str] | None
+    """What the driver wants, in its order; None: by name."""
     order: Callable[[Values], Any]
     """From values by name to what the driver wants."""
 
@@ -45,11 +47,23 @@ class Plain:
         cursor.executemany(text.text, list(map(text.order, rows)))
         return int(cursor.rowcount)
 
+    def fill(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert at least one row, each a tuple in the order of the columns."""
+        text, cursor = self._text(connection.dialect), connection.connection.cursor()
+        if text.names == self._columns:
+            cursor.executemany(text.text, rows)
+        else:  # this database wants another order, or names
+            columns = self._columns or []
+            named = (dict(zip(columns, row, strict=True)) for row in rows)
+            cursor.executemany(text.text, list(map(text.order, named)))
+
     def _text(self, dialect: sa.Dialect) -> _Text:
         known = self._texts.get(dialect.name)
         if known is None:
             compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
-            known = self._texts[dialect.name] = _Text(str(compiled), _order(compiled))
+            known = self._texts[dialect.name] = _Text(
+                str(compiled), getattr(compiled, "positiontup", None), _order(compiled)
+            )
         return known
 
 

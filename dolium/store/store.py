@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -57,6 +57,10 @@ class Tx:
     def many(self, statement: Plain, rows: Sequence[dict[str, Any]]) -> int:
         """Execute for each of at least one row; returns rows touched."""
         return statement.many(self.connection, rows)
+
+    def fill(self, statement: Plain, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert at least one row, each a tuple in the order of the statement's columns."""
+        statement.fill(self.connection, rows)
 
     def hint(self, topic: str) -> None:
         """Wake whoever waits for the topic, after the commit."""
@@ -112,25 +116,27 @@ class Store:
             self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
             self._thread.start()
 
-    @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """A short look; sees all that was committed before."""
-        with _named_errors():
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._reader.connect()
-            try:
-                _begin(connection, "BEGIN")
-                yield connection
-                _end(connection)
-            except BaseException:
-                connection.close()
-                raise
-            if self._closed or len(self._idle) >= MOST_IDLE:
-                connection.close()
-            else:
-                self._idle.append(connection)
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """A short look: all statements see the same, which is all that was committed before."""
+        return _Reading(self, together=True)
+
+    def glance(self) -> AbstractContextManager[sa.Connection]:
+        """A look of one statement, which needs no transaction of its own."""
+        return _Reading(self, together=False)
+
+    def lend(self) -> sa.Connection:
+        """A connection for reading."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._reader.connect()
+
+    def take_back(self, connection: sa.Connection) -> None:
+        """One that was lent and is as good as new."""
+        if self._closed or len(self._idle) >= MOST_IDLE:
+            connection.close()
+        else:
+            self._idle.append(connection)
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction of its own; returns after the commit is on disk.
@@ -196,6 +202,38 @@ class Store:
             job.done.set()
 
 
+class _Reading:
+    """For `with`: a connection for reading. A class, as a generator costs a short read a tenth."""
+
+    __slots__ = ("_connection", "_store", "_together")
+
+    def __init__(self, store: Store, *, together: bool) -> None:
+        self._store = store
+        self._together = together
+
+    def __enter__(self) -> sa.Connection:
+        try:
+            self._connection = connection = self._store.lend()
+            if self._together:
+                _begin(connection, "BEGIN")
+        except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
+            raise _named(error) from None
+        return connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: object
+    ) -> None:
+        connection = self._connection
+        if error is None:
+            if self._together or connection.in_transaction():
+                _end(connection)
+            self._store.take_back(connection)
+            return
+        connection.close()
+        if isinstance(error, (sa.exc.OperationalError, sqlite3.OperationalError)):
+            raise _named(error) from None
+
+
 def _apart(job: _Job[Any], connection: sa.Connection) -> None:
     """Attempt a job so that its failure takes back nothing but its own changes."""
     try:
@@ -226,10 +264,13 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
-        why = str(getattr(error, "orig", error))
-        if "full" in why:
-            raise errors.Full(what="The database", why=why) from None
-        raise errors.Unanswered(what="The database", why=why) from None
+        raise _named(error) from None
+
+
+def _named(error: Exception) -> errors.Error:
+    why = str(getattr(error, "orig", error))
+    kind = errors.Full if "full" in why else errors.Unanswered
+    return kind(what="The database", why=why)
 
 
 def _engine(path: Path | None, *, write: bool) -> sa.Engine:
