@@ -6,18 +6,21 @@ sample and the reference page, so that nothing is written twice.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import sys
 import typing
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
-from oslo_config import cfg
 
 from dolium import errors
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
 
 
 def _about(text: str, **bounds: Any) -> Meta:
@@ -163,12 +166,8 @@ class Config(Struct, frozen=True):
 _WHERE = re.compile(r" from LocationInfo\(.*?detail='([^']*)'\)")
 """What oslo.config adds for programmers."""
 
-_OPTIONS: dict[Any, type[cfg.Opt]] = {
-    str: cfg.StrOpt,
-    bool: cfg.BoolOpt,
-    int: cfg.IntOpt,
-    float: cfg.FloatOpt,
-}
+_ENVIRONMENT = re.compile("OS_[A-Z]+__[A-Z_0-9]+")
+"""Variables that oslo.config reads options from."""
 
 
 def groups() -> dict[str, type[Struct]]:
@@ -178,12 +177,15 @@ def groups() -> dict[str, type[Struct]]:
 
 def options(group: type[Struct]) -> list[cfg.Opt]:
     """The oslo.config options of one group, made from its struct."""
+    from oslo_config import cfg
+
+    kinds = {str: cfg.StrOpt, bool: cfg.BoolOpt, int: cfg.IntOpt, float: cfg.FloatOpt}
     hints = typing.get_type_hints(group, include_extras=True)
     made = []
     for field in msgspec.structs.fields(group):
         kind, meta = get_args(hints[field.name])
         default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-        option = cfg.ListOpt if get_origin(kind) is list else _OPTIONS[kind]
+        option = cfg.ListOpt if get_origin(kind) is list else kinds[kind]
         made.append(option(field.name, default=default, help=meta.description))
     return made
 
@@ -193,6 +195,20 @@ def load(files: list[Path] | None = None, **overrides: dict[str, Any]) -> Config
 
     Raises StartError naming the option that can't be read.
     """
+    configured = files or any(map(_ENVIRONMENT.fullmatch, os.environ))
+    read = _read(files or []) if configured else {}
+    for name, values in overrides.items():
+        read[name] = read.get(name, {}) | values
+    try:
+        return msgspec.convert(read, Config)
+    except ValueError as error:
+        raise _unreadable(error) from None
+
+
+def _read(files: list[Path]) -> dict[str, dict[str, Any]]:
+    """What oslo.config reads, by group; where nothing is configured 0.1 s of import is saved."""
+    from oslo_config import cfg
+
     source = cfg.ConfigOpts()
     for name, group in groups().items():
         source.register_opts(options(group), group=None if name == "default" else name)
@@ -200,16 +216,17 @@ def load(files: list[Path] | None = None, **overrides: dict[str, Any]) -> Config
         source(
             args=[],
             project="dolium",
-            default_config_files=[str(path) for path in files or []],
+            default_config_files=[str(path) for path in files],
             default_config_dirs=[],
         )
-        read = {name: _group(source, name, group) for name, group in groups().items()}
-        for name, values in overrides.items():
-            read[name] |= values
-        return msgspec.convert(read, Config)
+        return {name: _group(source, name, group) for name, group in groups().items()}
     except (cfg.Error, ValueError) as error:
-        why = _WHERE.sub(r" in \1", str(error))
-        raise errors.StartError(why=f"The configuration can't be read: {why}") from None
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> errors.StartError:
+    why = _WHERE.sub(r" in \1", str(error))
+    return errors.StartError(why=f"The configuration can't be read: {why}")
 
 
 def _group(source: cfg.ConfigOpts, name: str, group: type[Struct]) -> dict[str, Any]:

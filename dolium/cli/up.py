@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dolium import conf, errors
-from dolium.beside.engine import Engine
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
@@ -23,6 +22,7 @@ from dolium.model.clock import SystemClock
 
 if TYPE_CHECKING:
     from dolium.api.auth import Options
+    from dolium.beside.engine import Engine
 
 LOG = logging.getLogger(__name__)
 ENROL_S = 60.0
@@ -108,6 +108,8 @@ def _start(
 
 def engine_of(config: conf.Config, state: State, deployment: str) -> Engine:
     """The engine beside this Dolium: somebody's that answers, else our own."""
+    from dolium.beside.engine import Engine
+
     name = f"dolium-{deployment[:8]}"
     return Engine(
         state.folder,

@@ -36,8 +36,10 @@ command_line_project = {project}
 class Installation:
     """One state directory and, while it runs, its process."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *, configured: bool = True) -> None:
+        """configured: False leaves everything as a user finds it who configures nothing."""
         self.state = state
+        self._configured = configured
         self.process: subprocess.Popen[bytes] | None = None
         self._config = state.with_suffix(".conf")
         self._log = state.with_suffix(".log")
@@ -63,7 +65,9 @@ class Installation:
 
     def command(self, verb: str, python: Sequence[str] = ()) -> list[str]:
         """A `dolium` command line for this installation."""
-        common = ["--state-dir", str(self.state), "--config", str(self._config)]
+        common = ["--state-dir", str(self.state)]
+        if self._configured:
+            common += ["--config", str(self._config)]
         return [sys.executable, *python, "-m", "dolium.cli.main", verb, *common]
 
     def start(self, python: Sequence[str] = (), log: Path | None = None) -> None:

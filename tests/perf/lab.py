@@ -94,6 +94,17 @@ class Lab:
             raise
         return made
 
+    def rest(self) -> None:
+        """Free the usual ports, if the installation has them."""
+        if "installation" in self.__dict__:
+            self.installation.stop()
+
+    def wake(self) -> None:
+        """After `rest`."""
+        if "installation" in self.__dict__:
+            self.installation.start()
+            self.installation.ready()
+
     @cached_property
     def bridge(self) -> Docker:
         """A Docker Engine beside, with its built-in bridge."""

@@ -18,8 +18,13 @@ ROUNDS = 5
 
 
 def measure(lab: Lab) -> Iterable[Figure]:
-    """Neither side makes anything for the first time; both begin with nothing running."""
-    installation = lab.installation
+    """Neither side makes anything for the first time; both begin with nothing running, and with
+    nothing configured.
+    """
+    lab.rest()
+    installation = Installation(lab.folder / "restart", configured=False)
+    installation.start()
+    installation.ready()
     installation.stop()
 
     def ours() -> float:
@@ -31,8 +36,7 @@ def measure(lab: Lab) -> Iterable[Figure]:
         return took
 
     mine, theirs = alternate(ROUNDS, ours, lambda: _keystone(installation))
-    installation.start()
-    installation.ready()
+    lab.wake()
     yield Figure(
         name="second-start",
         what="`dolium up`, second start, to the first authenticated answer, over Keystone's own "
