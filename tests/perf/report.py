@@ -30,7 +30,8 @@ INTRODUCTION = """\
 
 Every figure compares Dolium with a peer or a floor that was measured in turn with it, in the same
 run on the same machine: the ratios are the trustworthy numbers. A budget that is not met is a
-fault; so is a change that makes one fail.
+fault; so is a change that makes one fail. On a machine that is shared, a figure within a tenth of
+its budget falls on either side of it from run to run.
 """
 
 
