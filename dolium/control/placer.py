@@ -146,7 +146,8 @@ class Placer:
         if changed:
             for host in hosts.all_of_them(tx.connection):
                 if host.name in changed:
-                    self._index.put(_offer(host, self._silent(host.name)))
+                    _, _, _, silent = marks[host.name]
+                    self._index.put(_offer(host, silent))
         self._marks = marks
 
     def _claim(self, tx: Tx, ready: list[Placed]) -> list[Placed]:

@@ -149,7 +149,6 @@ _CLAIM = Plain(
 
 
 _CLAIMED = Plain(claims.insert(), Claim.__struct_fields__)
-_AMOUNTS = ("cpu_m", "memory_mib", "disk_gib")
 
 
 def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
@@ -161,7 +160,8 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
     for one in wanted:
         total = sums.get(one.host)
         if total is None:
-            total = sums[one.host] = {"host": one.host} | dict.fromkeys(_AMOUNTS, 0)
+            total = {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0}
+            sums[one.host] = total
         total["cpu_m"] += one.cpu_m
         total["memory_mib"] += one.memory_mib
         total["disk_gib"] += one.disk_gib
