@@ -38,7 +38,8 @@ class Addresses(Container[str]):
 
     def give(self, port: Port) -> None:
         """The port's addresses are in use from now on, though not written down yet."""
-        self._known.update(ip.address for ip in port.fixed_ips)
+        for ip in port.fixed_ips:
+            self._known.add(ip.address)
 
 
 class Taken:
@@ -105,7 +106,7 @@ class Networks:
             taken.know(self._make(taken, project_id, at))
             return self.port(taken, uuid, project_id, nets, at)
         network, used = known
-        port = self._driver.port(network, uuid, used, _wanted(nets))
+        port = self._driver.port(network, uuid, used, _wanted(nets) if nets else ())
         used.give(port)
         return port
 
@@ -128,5 +129,5 @@ class Networks:
 
 
 def _wanted(nets: Sequence[dict[str, Any]]) -> list[str]:
-    asked = nets[0] if nets else {}
+    asked = nets[0]
     return [asked[key] for key in ("v4-fixed-ip", "v6-fixed-ip") if asked.get(key)]

@@ -203,13 +203,17 @@ def _waiting(row: containers.Wait) -> Waiting:
         zone=asked.availability_zone,
         runtime=asked.runtime,
         host=asked.requested_host,
-        labels={
-            name.removeprefix("label:"): str(value)
-            for name, value in asked.hints.items()
-            if name.startswith("label:")
-        },
+        labels=_labels(asked.hints) if asked.hints else {},
     )
     return Waiting(number, uuid, project_id, asked.nets, request)
+
+
+def _labels(hints: dict[str, Any]) -> dict[str, str]:
+    return {
+        name.removeprefix("label:"): str(value)
+        for name, value in hints.items()
+        if name.startswith("label:")
+    }
 
 
 def _offer(host: hosts.Host, silent: bool) -> Host:

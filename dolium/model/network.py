@@ -54,18 +54,23 @@ class Port(Struct, frozen=True, kw_only=True, gc=False):
     """The host epoch of the claim; what is written outside carries it."""
 
 
-def addresses(ports: tuple[Port, ...]) -> dict[str, list[dict[str, object]]]:
+class Address(Struct, frozen=True, gc=False):
+    """One entry of the `addresses` field of the container API, with the API's keys."""
+
+    addr: str
+    version: int
+    port: str
+    subnet_id: str
+    preserve_on_delete: bool
+
+
+def addresses(ports: tuple[Port, ...]) -> dict[str, list[Address]]:
     """The `addresses` field of the container API: network id -> its addresses."""
-    shown: dict[str, list[dict[str, object]]] = {}
+    shown: dict[str, list[Address]] = {}
     for port in ports:
-        shown.setdefault(port.network_uuid, []).extend(
-            {
-                "addr": ip.address,
-                "version": ip.version,
-                "port": port.uuid,
-                "subnet_id": ip.subnet_id,
-                "preserve_on_delete": port.preserve,
-            }
-            for ip in port.fixed_ips
-        )
+        of_network = shown.setdefault(port.network_uuid, [])
+        for ip in port.fixed_ips:
+            of_network.append(
+                Address(ip.address, ip.version, port.uuid, ip.subnet_id, port.preserve)
+            )
     return shown

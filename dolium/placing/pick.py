@@ -7,32 +7,35 @@ means that really no host fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from math import gcd, inf
 from random import Random
-from typing import TypeVar
 
 from dolium.model.placing import Request
 from dolium.placing.slot import Slot
 
-Item = TypeVar("Item")
 
+def walk(n: int, rng: Random) -> range:
+    """Steps that, modulo n, meet each of n places once: a shuffle without shuffling.
 
-def cycle(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """Every item once, from a random place in a random stride: a shuffle without shuffling."""
-    n = len(items)
+    They begin at a random place and go on in a random stride.
+    """
     if not n:
-        return iter(())
-    at, stride = int(rng.random() * n), _coprime(n, rng)
-    return (items[step % n] for step in range(at, at + n * stride, stride))
+        return range(0)
+    strides = _strides(n)
+    at, stride = int(rng.random() * n), strides[int(rng.random() * len(strides))]
+    return range(at, at + n * stride, stride)
 
 
 def pick(slots: Sequence[Slot], request: Request, rng: Random) -> Slot | None:
     """The least loaded of the first log2(N) slots that fit; None only if none fits."""
     cpu, memory, disk = request.cpu_m, request.memory_mib, request.disk_gib
-    enough = max(2, len(slots).bit_length())
+    n = len(slots)
+    enough = max(2, n.bit_length())
     best, least = None, inf
-    for slot in cycle(slots, rng):
+    for step in walk(n, rng):
+        slot = slots[step % n]
         load = slot.load(cpu, memory, disk)
         if load is None:
             continue
@@ -44,9 +47,7 @@ def pick(slots: Sequence[Slot], request: Request, rng: Random) -> Slot | None:
     return best
 
 
-def _coprime(n: int, rng: Random) -> int:
-    """A random stride that meets all of n places before it meets one twice."""
-    while True:
-        stride = 1 + int(rng.random() * n)
-        if gcd(stride, n) == 1:
-            return stride
+@lru_cache(maxsize=64)
+def _strides(n: int) -> tuple[int, ...]:
+    """Strides that meet all of n places before they meet one twice."""
+    return tuple(stride for stride in range(1, n + 1) if gcd(stride, n) == 1)
