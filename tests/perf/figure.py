@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 from statistics import median
 
 from msgspec import Struct, field
@@ -72,11 +73,15 @@ def ms(seconds: float) -> str:
 
 
 def alternate(rounds: int, *sides: Callable[[], float]) -> list[Samples]:
-    """Measure all sides in turn, each round beginning with another, so that none has better air."""
+    """Measure all sides in every round, each round in another order.
+
+    So none has better air, nor always comes after the same: an engine still clears away what the
+    one before has left.
+    """
+    rng = Random(1)
     taken: list[list[float]] = [[] for _ in sides]
-    for at in range(rounds):
-        for step in range(len(sides)):
-            side = (at + step) % len(sides)
+    for _ in range(rounds):
+        for side in rng.sample(range(len(sides)), len(sides)):
             taken[side].append(sides[side]())
     return [Samples(values) for values in taken]
 

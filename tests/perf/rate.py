@@ -18,7 +18,7 @@ LOOK_S = 0.1
 
 
 class Watch:
-    """Looks for all users at once, as a service that waits for many containers does.
+    """Asks for all users at once what is not ready yet, as a service that waits for many does.
 
     Eight who look for themselves would take a tenth of the machine from what they wait for, while
     Docker's callers are told.
@@ -27,7 +27,7 @@ class Watch:
     def __init__(self, user: Owned) -> None:
         self._user = user
         self._moved = threading.Condition()
-        self._statuses: dict[str, str] = {}
+        self._awaited: set[str] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look)
 
@@ -39,21 +39,22 @@ class Watch:
         self._ended.set()
         self._thread.join()
 
-    def until_runs(self, uuid: str) -> None:
-        """Wait; raises when it is in Error instead."""
+    def until_runs(self, user: Owned, uuid: str) -> None:
+        """Wait for the user's container; raises when it is in Error instead."""
         with self._moved:
-            seen = self._moved.wait_for(lambda: self._settled(uuid), timeout=120)
-        if not seen or self._statuses[uuid] == "Error":
-            raise RuntimeError(f"{uuid} is {self._statuses.get(uuid)}")
-
-    def _settled(self, uuid: str) -> bool:
-        return self._statuses.get(uuid) in ("Running", "Error")
+            self._awaited.add(uuid)
+            settled = self._moved.wait_for(lambda: uuid not in self._awaited, timeout=120)
+        status = user.client.ask("GET", f"/v1/containers/{uuid}")["status"]
+        if not settled or status != "Running":
+            raise RuntimeError(f"{uuid} is {status}")
 
     def _look(self) -> None:
         while not self._ended.wait(LOOK_S):
-            found = self._user.client.ask("GET", "/v1/containers")["containers"]
             with self._moved:
-                self._statuses = {each["uuid"]: each["status"] for each in found}
+                awaited = frozenset(self._awaited)
+            found = self._user.client.ask("GET", "/v1/containers?status=Creating")["containers"]
+            with self._moved:
+                self._awaited -= awaited - {each["uuid"] for each in found}
                 self._moved.notify_all()
 
 
@@ -102,7 +103,7 @@ def _run(user: Owned, watch: Watch) -> list[str]:
     made = []
     for _ in range(EACH):
         made.append(user.create("bench", run=True))
-        watch.until_runs(made[-1])
+        watch.until_runs(user, made[-1])
     return made
 
 
