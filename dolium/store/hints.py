@@ -11,13 +11,15 @@ class Hints:
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = defaultdict(int)
+        self._waiting: dict[str, int] = defaultdict(int)
         self._moved = threading.Condition()
 
     def give(self, topic: str) -> None:
         """Something about the topic changed (called after the commit)."""
         with self._moved:
             self._counts[topic] += 1
-            self._moved.notify_all()
+            if self._waiting[topic]:  # most topics interest nobody just then
+                self._moved.notify_all()
 
     def count(self, topic: str) -> int:
         """The present count: read it before looking, so that nothing falls in between."""
@@ -27,5 +29,7 @@ class Hints:
     def wait(self, topic: str, seen: int, timeout_s: float) -> int:
         """Until the count differs from `seen` or the time is up; returns the count."""
         with self._moved:
+            self._waiting[topic] += 1
             self._moved.wait_for(lambda: self._counts[topic] != seen, timeout_s)
+            self._waiting[topic] -= 1
             return self._counts[topic]

@@ -236,12 +236,16 @@ class _Reading:
 
 def _apart(job: _Job[Any], connection: sa.Connection) -> None:
     """Attempt a job so that its failure takes back nothing but its own changes."""
+    driver: Any = connection.connection.driver_connection  # as in `_begin`
+    driver.execute("SAVEPOINT job")
     try:
-        with connection.begin_nested():
-            job.attempt(connection)
+        job.attempt(connection)
     except Exception as error:
-        if job.error is not error:  # the savepoint itself broke: the whole transaction did
-            raise
+        try:
+            driver.execute("ROLLBACK TO job")
+        except sqlite3.OperationalError as lost:  # SQLite took all of the transaction back
+            raise (error if isinstance(error, errors.Full) else lost) from None
+    driver.execute("RELEASE job")
 
 
 def _follow(jobs: list[_Job[Any]], connection: sa.Connection) -> list[str]:
