@@ -7,7 +7,6 @@ while no Keystone runs, so a running one always has what the files say.
 
 from __future__ import annotations
 
-import http.client
 import importlib.util
 import json
 import sys
@@ -163,6 +162,8 @@ class Keystone:
         }
 
     def _answers(self, timeout: float = 5.0) -> bool:
+        import http.client  # a fifth of what is loaded before Keystone starts, which is the slowest
+
         connection = http.client.HTTPConnection(self._address, self._port, timeout=timeout)
         try:
             connection.request("GET", "/v3")

@@ -72,13 +72,13 @@ def _start(
     deployment = deployments.ensure(store, SystemClock().now())
 
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
-    threading.Thread(target=auth.warm, name="warm", daemon=True).start()
     control = Control(config, store, deployment, auth)
-    threading.Thread(target=control.policy.warm, name="warm-policy", daemon=True).start()
     host = Host(config, state.agent, deployment)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
     beside = engine_of(config, state, deployment)
+    for warm in (auth.warm, control.policy.warm):
+        threading.Thread(target=warm, name="warm", daemon=True).start()
     _say("engine", beside.start())
     stack.callback(beside.stop)
     control.server.start()

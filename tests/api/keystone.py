@@ -17,11 +17,12 @@ def iso(seconds: float) -> str:
 
 
 class FakeKeystone:
-    """Tokens by their text; `asked` counts validations."""
+    """Tokens by their text; `asked` counts validations, `issued` tokens for our service."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.asked: Counter[str] = Counter()
+        self.issued = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -62,6 +63,7 @@ class FakeKeystone:
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
+                keystone.issued += 1
                 keystone.issue(SERVICE_TOKEN, datetime.now(UTC).timestamp() + 3600)
                 catalog = [{"type": "identity", "name": "keystone", "id": "k", "endpoints": [
                     {"interface": i, "url": keystone.url, "id": i, "region_id": "R", "region": "R"}

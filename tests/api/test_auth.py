@@ -80,6 +80,20 @@ def test_a_token_is_asked_for_once_a_minute(keystone: FakeKeystone) -> None:
         door.who(environ("t1"))
 
 
+def test_the_first_request_finds_a_token_of_ours(keystone: FakeKeystone) -> None:
+    door = Keystone(options(keystone.url))
+    door.warm()
+    assert keystone.issued == 1
+    keystone.issue("t1", time.time() + 3600)
+    assert door.who(environ("t1")) == ALICE
+    assert keystone.issued == 1
+
+
+def test_a_keystone_that_is_not_up_yet_is_no_error(keystone: FakeKeystone) -> None:
+    keystone.stop()
+    Keystone(options(keystone.url)).warm()
+
+
 def test_a_token_is_never_believed_beyond_its_end(keystone: FakeKeystone) -> None:
     clock = StillClock()
     door = Keystone(options(keystone.url), clock)

@@ -14,7 +14,7 @@ from tests.perf.figure import Figure, alternate, ratio, raw
 from tests.perf.installation import Installation
 from tests.perf.lab import Lab
 
-ROUNDS = 5
+ROUNDS = 7
 
 
 def measure(lab: Lab) -> Iterable[Figure]:
