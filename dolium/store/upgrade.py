@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 from dolium import errors
@@ -17,7 +18,7 @@ def version(path: Path) -> str | None:
     """The schema version of a database file; None when it is new or empty."""
     if not path.exists():
         return None
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         try:
             row = db.execute("SELECT version_num FROM alembic_version").fetchone()
         except sqlite3.OperationalError:
@@ -41,7 +42,7 @@ def upgrade(path: Path) -> str | None:
     copy = None
     if found is not None:
         copy = path.with_name(f"{path.name}.{found}.{int(time.time())}")
-        with sqlite3.connect(path) as db:
+        with closing(sqlite3.connect(path)) as db:
             db.execute("VACUUM INTO ?", (str(copy),))
         copy.chmod(0o600)
     path.touch(mode=0o600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -169,7 +170,7 @@ def test_migrations_make_exactly_the_schema_and_take_it_back(tmp_path: Path) -> 
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
     upgrade.downgrade(path, "base")
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db:
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
     assert tables <= {"alembic_version", "sqlite_sequence"}
 
@@ -177,7 +178,7 @@ def test_migrations_make_exactly_the_schema_and_take_it_back(tmp_path: Path) -> 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "db"
     upgrade.upgrade(path)
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(errors.StartError, match="newer than this Dolium"):
         upgrade.upgrade(path)
