@@ -66,6 +66,7 @@ class Stub(socketserver.ThreadingUnixStreamServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 64  # more at once than this are turned away, as a real engine does not
 
     def __init__(self, path: Path, answer: Answer) -> None:
         super().__init__(str(path), Handler)
