@@ -13,8 +13,8 @@ MARK = "org.dolium."
 DEPLOYMENT, UUID, GENERATION = f"{MARK}deployment", f"{MARK}uuid", f"{MARK}generation"
 NETWORK = f"{MARK}network"
 
-LEAST_MEMORY = 6 << 20
-"""Bytes below which the engine refuses; who asks for less gets this (decision 6)."""
+LEAST_MEMORY = 16 << 20
+"""Bytes below which no process starts; who asks for less gets this (decision 6)."""
 PERIOD_US = 100_000
 """The kernel's own period of the CPU limit."""
 LEAST_QUOTA_US = 1_000

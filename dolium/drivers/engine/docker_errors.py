@@ -33,7 +33,7 @@ _PLUGIN = re.compile(
     re.DOTALL,
 )
 _AWAY = re.compile(
-    r"""https?://[^\s"]*plugins[^\s"]*"?: (?P<why>.*)|(?P<missing>[Pp]lugin "?\S+"? not found)""",
+    r"""https?://[^\s"]*plugin[^\s"]*"?: (?P<why>.*)|(?P<missing>[Pp]lugin "?\S+"? not found)""",
     re.DOTALL,
 )
 _LOST = re.compile(

@@ -63,6 +63,13 @@ NOT_FOUND = "The command 'x' can't be run: executable file not found in $PATH"
             "Network plugin does not answer: dial unix",
         ),
         (
+            500,  # as Docker 26 names a plugin
+            'Post "http://plugin.moby.localhost/IpamDriver.RequestAddress": '
+            "dial unix /run/docker/plugins/dolium.sock: connect: no such file or directory",
+            errors.Unanswered,
+            "Network plugin does not answer: dial unix",
+        ),
+        (
             500,
             "failed to create endpoint a on network b: remote: the token is used up",
             None,
