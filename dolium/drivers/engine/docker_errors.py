@@ -33,7 +33,8 @@ _PLUGIN = re.compile(
     re.DOTALL,
 )
 _AWAY = re.compile(
-    r"""https?://[^\s"]*plugin[^\s"]*"?: (?P<why>.*)|(?P<missing>[Pp]lugin "?\S+"? not found)""",
+    r"""https?://(?:[^\s"]*plugins|plugin\.moby\.localhost)[^\s"]*"?: (?P<why>.*)"""
+    r"""|(?P<missing>[Pp]lugin "?\S+"? not found)""",
     re.DOTALL,
 )
 _LOST = re.compile(

@@ -70,6 +70,12 @@ NOT_FOUND = "The command 'x' can't be run: executable file not found in $PATH"
             "Network plugin does not answer: dial unix",
         ),
         (
+            500,  # an image's name, not a plugin's
+            'Get "https://hub.example/v2/my-plugin/manifests/1": dial tcp: connection refused',
+            errors.Unanswered,
+            "Docker Engine does not answer: Get",
+        ),
+        (
             500,
             "failed to create endpoint a on network b: remote: the token is used up",
             None,
