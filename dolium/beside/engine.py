@@ -31,8 +31,8 @@ MINIMUM_FREE = 500 * 2**20
 VARIABLES = {"GOGC": "400"}
 """dockerd runs itself anew up to four times per container, as libnetwork's helpers, and each of
 these collects the garbage of its initialization. Not to do so saves 75 of the 530 ms of a start
-with Docker 20.10, for 30 MB more in the daemon (measured). containerd is started with it
-too. Whoever sets the variable decides."""
+with Docker 20.10, for 30 MB more in the daemon (measured). containerd is started
+with it too. Whoever sets the variable decides."""
 
 TRIES = 3
 """How often both daemons are started until no container that does not run has processes."""

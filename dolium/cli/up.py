@@ -77,6 +77,7 @@ def _start(
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
     beside = engine_of(config, state, deployment)
+    # While the engine starts, for which this process only waits.
     for warm in (auth.warm, control.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     _say("engine", beside.start())

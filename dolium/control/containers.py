@@ -91,8 +91,7 @@ class Containers:
     def list(self, context: Context, query: record.Query) -> Rows:
         """One page, of the caller's project unless all are asked for."""
         project = None if query.all_projects else context.project_id
-        look = self._store.read if query.marker else self._store.glance
-        with look() as connection:
+        with self._store.read() as connection:
             return containers.page(connection, query, project)
 
     def actions(self, row: record.Container) -> Journal:

@@ -106,7 +106,7 @@ class Networks:
             taken.know(self._make(taken, project_id, at))
             return self.port(taken, uuid, project_id, nets, at)
         network, used = known
-        port = self._driver.port(network, uuid, used, _wanted(nets) if nets else ())
+        port = self._driver.port(network, uuid, used, _wanted(nets))
         used.give(port)
         return port
 
@@ -129,5 +129,7 @@ class Networks:
 
 
 def _wanted(nets: Sequence[dict[str, Any]]) -> list[str]:
+    if not nets:
+        return []
     asked = nets[0]
     return [asked[key] for key in ("v4-fixed-ip", "v6-fixed-ip") if asked.get(key)]

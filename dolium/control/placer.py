@@ -203,7 +203,7 @@ def _waiting(row: containers.Wait) -> Waiting:
         zone=asked.availability_zone,
         runtime=asked.runtime,
         host=asked.requested_host,
-        labels=_labels(asked.hints) if asked.hints else {},
+        labels=_labels(asked.hints),
     )
     return Waiting(number, uuid, project_id, asked.nets, request)
 

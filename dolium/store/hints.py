@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import Counter
 
 
 class Hints:
     """Topics that count; who waits gives the count it has seen."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = defaultdict(int)
-        self._waiting: dict[str, int] = defaultdict(int)
+        self._counts: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
         self._moved = threading.Condition()
 
     def give(self, topic: str) -> None:

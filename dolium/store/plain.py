@@ -60,9 +60,9 @@ class Plain:
     def _text(self, dialect: sa.Dialect) -> _Text:
         known = self._texts.get(dialect.name)
         if known is None:
-            compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
+            compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)
             known = self._texts[dialect.name] = _Text(
-                str(compiled), getattr(compiled, "positiontup", None), _order(compiled)
+                str(compiled), compiled.positiontup, _order(compiled)
             )
         return known
 
