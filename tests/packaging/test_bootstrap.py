@@ -187,7 +187,7 @@ def test_environments_are_made_from_the_locks_once(machine: Machine) -> None:
     synced = [line for line in machine.asked if line.startswith("uv sync")]
     assert len(synced) == 3
     assert all("--frozen" in line for line in synced)
-    assert "--extra aio --group dev" in synced[0]
+    assert "--extra aio --extra mariadb --extra postgresql --group dev" in synced[0]
     for what in ("test", "demo", "run"):
         machine.bootstrap(what)
         assert [line for line in machine.asked if line.startswith("uv")] == []
