@@ -55,6 +55,19 @@ class Api(Struct, frozen=True):
     ] = 60
 
 
+class Database(Struct, frozen=True):
+    """`[database]`: where wishes and facts are written down."""
+
+    connection: Annotated[
+        str,
+        _about(
+            "Address of a server: mariadb+pymysql://USER:PASSWORD@HOST/NAME (10.6 or newer, Galera "
+            "too) or postgresql+psycopg://… (14 or newer); empty: an SQLite file in state_dir."
+        ),
+    ] = ""
+    connections: Annotated[int, _about("Most connections of one process to the server.", ge=2)] = 32
+
+
 class Identity(Struct, frozen=True):
     """`[identity]`: the Keystone that `dolium up` runs beside itself."""
 
@@ -144,6 +157,7 @@ class Config(Struct, frozen=True):
 
     default: Default = Default()
     api: Api = Api()
+    database: Database = Database()
     identity: Identity = Identity()
     engine: Engine = Engine()
     limits: Limits = Limits()

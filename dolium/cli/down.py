@@ -15,7 +15,7 @@ from dolium.cli.state import Running, State
 from dolium.cli.up import engine_of, keystone_of
 from dolium.model.container import State as Seen
 from dolium.store import deployments
-from dolium.store.store import Store
+from dolium.store.connect import connect
 
 LIVE = (Seen.RUNNING, Seen.PAUSED)
 STOP_CONTAINER_S = 10
@@ -60,7 +60,7 @@ def _clear(config: conf.Config, state: State) -> list[str]:
         left.append("Keystone")
     if not state.database.exists():
         return left
-    store = Store(state.database)
+    store = connect(config.database, state.database)
     deployment = deployments.ensure(store, time.time())
     store.close()
     beside = engine_of(config, state, deployment)

@@ -57,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     gateway = add("gateway", _gateway, "print the gateway of a project's default network")
     gateway.add_argument("--project", metavar="ID", help="default: the demo project")
     database = add("db", _db, "look at the database or bring it to this version's schema")
-    database.add_argument("what", choices=["version", "upgrade"])
+    database.add_argument(
+        "what",
+        choices=["sync", "version", "check"],
+        help="sync: make or upgrade it; version: print its schema's; "
+        "check: exit status 1 unless it is this Dolium's",
+    )
     return parser
 
 
@@ -105,13 +110,17 @@ def _gateway(arguments: argparse.Namespace) -> int:
 
 
 def _db(arguments: argparse.Namespace) -> int:
-    from dolium.store import upgrade
+    from dolium.store import connect, upgrade
 
-    path = config_of(arguments).state_dir / "dolium.sqlite"
+    config = config_of(arguments)
+    place = connect.where(config.database, config.state_dir / "dolium.sqlite")
     if arguments.what == "version":
-        sys.stdout.write(f"{upgrade.version(path) or 'there is no database yet'}\n")
+        sys.stdout.write(f"{upgrade.version(place) or 'there is no database yet'}\n")
+    elif arguments.what == "check":
+        upgrade.check(place)
+        sys.stdout.write(f"{connect.shown(place)} has this Dolium's schema\n")
     else:
-        sys.stdout.write(f"{upgrade.upgrade(path) or 'nothing to do'}\n")
+        sys.stdout.write(f"{upgrade.upgrade(place) or 'nothing to do'}\n")
     return 0
 
 

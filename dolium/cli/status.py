@@ -21,7 +21,7 @@ def run(config: conf.Config, *, as_json: bool) -> int:
     told = state.running()
     report: dict[str, Any] = {"state_dir": str(state.folder), "running": told is not None}
     if told is not None:
-        report |= _answers(told) | _contents(state)
+        report |= _answers(told) | _contents(config, state)
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
@@ -47,7 +47,7 @@ def gateway(config: conf.Config, project_id: str | None) -> str:
     from dolium.clients import identity
     from dolium.control.networks import Networks
     from dolium.store import deployments
-    from dolium.store.store import Store
+    from dolium.store.connect import connect
 
     running(config)
     state = State(config.state_dir)
@@ -55,7 +55,7 @@ def gateway(config: conf.Config, project_id: str | None) -> str:
     project = project_id or identity.project_of(
         demo.auth_url, demo.username, demo.password, demo.project_name, demo.domain_name
     )
-    store = Store(state.database)
+    store = connect(config.database, state.database)
     try:
         driver = network_driver(config, deployments.ensure(store, time.time()))
         network = Networks(store, driver).default(project)
@@ -102,11 +102,11 @@ def _engine(socket: str) -> bool:
     return True
 
 
-def _contents(state: State) -> dict[str, Any]:
+def _contents(config: conf.Config, state: State) -> dict[str, Any]:
     from dolium.store import overview
-    from dolium.store.store import Store
+    from dolium.store.connect import connect
 
-    store = Store(state.database)
+    store = connect(config.database, state.database)
     try:
         with store.read() as connection:
             found = overview.read(connection)

@@ -63,11 +63,12 @@ def _start(
     from dolium.api.auth import Keystone as Auth
     from dolium.cli.roles import Control, Host
     from dolium.store import deployments, upgrade
-    from dolium.store.store import Store
+    from dolium.store.connect import connect, shown, where
 
-    done = upgrade.upgrade(state.database)
-    _say("database", done or str(state.database))
-    store = Store(state.database)
+    place = where(config.database, state.database)
+    done = upgrade.upgrade(place)
+    _say("database", done or shown(place))
+    store = connect(config.database, state.database)
     stack.callback(store.close)
     deployment = deployments.ensure(store, SystemClock().now())
 

@@ -75,13 +75,16 @@ class Hosts:
         return self._store.write(lambda tx: self._post(tx, facts))
 
     def _post(self, tx: Tx, facts: Facts) -> Ack:
-        host = hosts.get(tx.connection, facts.host)
+        # Containers, then the host, as everybody does who holds both.
+        rows = containers.hold(tx, {fact.uuid for fact in facts.facts})
+        host = hosts.hold(tx, facts.host)
         if host is None or host.boot != facts.boot:
             return Ack(sequence=0, stale=True)
         now = self._clock.now()
-        for fact in facts.facts:
-            row = containers.observed(tx.connection, [fact.uuid]).get(fact.uuid)
-            if row is None or row.host != facts.host:
+        known = [(rows[fact.uuid], fact) for fact in facts.facts if fact.uuid in rows]
+        # Projects in one order too: each is locked by the first of its containers that changes.
+        for row, fact in sorted(known, key=lambda each: each[0].project_id):
+            if row.host != facts.host:
                 continue
             if (row.fact_epoch, row.fact_sequence) >= (host.epoch, fact.sequence):
                 continue

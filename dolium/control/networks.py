@@ -9,7 +9,7 @@ from dolium import errors
 from dolium.drivers.network.base import Driver
 from dolium.model.network import Network, Port
 from dolium.store import networks
-from dolium.store.store import Store, Tx
+from dolium.store.store import Conflict, Store, Tx
 
 MOST_MET = 8
 """Addresses in use that are met one by one before all of them are read."""
@@ -124,7 +124,8 @@ class Networks:
         idle = networks.idle(taken.tx.connection, taken.uuids())
         if idle is None:
             raise errors.Full(what="The pool of networks", why="every network is in use")
-        networks.drop(taken.tx, idle.uuid)
+        if not networks.drop(taken.tx, idle.uuid):
+            raise Conflict
         self._driver.drop_network(idle)
 
 

@@ -94,7 +94,7 @@ class Placer:
     def turn(self) -> int:
         """Place what waits now; returns how many were dealt with."""
         with self._store.glance() as connection:
-            if not containers.waiting(connection, 1):
+            if not containers.any_waits(connection):
                 return 0
         return self._store.write(lambda tx: self.place(tx, MOST_AT_ONCE))
 

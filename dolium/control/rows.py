@@ -23,8 +23,8 @@ def amounts(spec: Spec) -> Amounts:
 
 
 def present(tx: Tx, uuid: str) -> Observed:
-    """The row as it is now; raises NotFound when it is gone meanwhile."""
-    row = containers.observed(tx.connection, [uuid]).get(uuid)
+    """The row, held as it is now until the commit; raises NotFound when it is gone meanwhile."""
+    row = containers.hold(tx, [uuid]).get(uuid)
     if row is None:
         raise errors.NotFound(kind="Container", id=uuid)
     return row

@@ -84,7 +84,9 @@ def _listing(
     for name in filters:
         statement = statement.where(table.c[name] == sa.bindparam(f"{name}_"))
     key = table.c[sort_key]
-    order = (key, table.c.id) if sort_key != "id" else (key,)
+    order: list[sa.ColumnElement[Any]] = [key] if sort_key == "id" else [key, table.c.id]
+    if key.nullable:  # databases differ in where they put empty values: first, say we
+        order.insert(0, key.is_not(None))
     statement = statement.order_by(*(c.desc() if down else c.asc() for c in order))
     return statement, Plain(statement)
 
@@ -96,7 +98,7 @@ def _after(
     down: bool,
     project_id: str | None,
 ) -> sa.ColumnElement[bool]:
-    """What comes behind the marker, with empty values first as SQLite sorts them."""
+    """What comes behind the marker, with empty values first."""
     query = sa.select(key, table.c.id).where(table.c.uuid == marker)
     if project_id is not None:
         query = query.where(table.c.project_id == project_id)
@@ -183,6 +185,7 @@ _OBSERVED = tuple(table.c[name] for name in Observed.__struct_fields__)
 
 
 _OF_ID = Plain(sa.select(*_OBSERVED).where(table.c.uuid == sa.bindparam("uuid_")))
+_HOLD = Plain(sa.select(*_OBSERVED).where(table.c.uuid == sa.bindparam("uuid_")).with_for_update())
 _OF_HOST = Plain(
     sa.select(*_OBSERVED)
     .where(
@@ -197,6 +200,15 @@ _OF_HOST = Plain(
 def observed(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, Observed]:
     """Those of the ids that exist."""
     found = (_OF_ID.run(connection, {"uuid_": uuid}).fetchone() for uuid in uuids)
+    return {row.uuid: row for row in (Observed(*each) for each in found if each)}
+
+
+def hold(tx: Tx, uuids: Iterable[str]) -> dict[str, Observed]:
+    """Those of the ids that exist; nobody else changes them before this transaction ends.
+
+    Held in the order of ids, so that two never wait for each other in a circle.
+    """
+    found = (_HOLD.run(tx.connection, {"uuid_": uuid}).fetchone() for uuid in sorted(uuids))
     return {row.uuid: row for row in (Observed(*each) for each in found if each)}
 
 
@@ -217,9 +229,17 @@ Wait = tuple[int, str, str, int, int, int, bytes]
 
 
 def waiting(connection: sa.Connection, limit: int) -> list[Wait]:
-    """Those that need a host, oldest first."""
+    """Those that need a host, oldest first, but none that another placer is at.
+
+    In a writing transaction they are held until it ends.
+    """
     found: list[Wait] = _WAIT.run(connection, {"limit_": limit}).fetchall()
     return found
+
+
+def any_waits(connection: sa.Connection) -> bool:
+    """Whether one needs a host."""
+    return _ANY_WAITS.run(connection, {}).fetchone() is not None
 
 
 _WAIT = Plain(
@@ -235,6 +255,10 @@ _WAIT = Plain(
     .where(table.c.stage == _WAITING)
     .order_by(table.c.id)
     .limit(sa.bindparam("limit_"))
+    .with_for_update(skip_locked=True)
+)
+_ANY_WAITS = Plain(
+    sa.select(table.c.id).where(table.c.stage == _WAITING).limit(sa.literal_column("1"))
 )
 
 

@@ -17,7 +17,7 @@ def ensure(store: Store, at: float) -> str:
         found = tx.run(sa.select(table.c.uuid)).scalar()
         if found is None:
             found = str(uuids.uuid4())
-            tx.run(table.insert(), {"uuid": found, "created_at": at})
+            tx.run(table.insert(), {"id": 1, "uuid": found, "created_at": at})
         return str(found)
 
     return store.write(work)

@@ -42,6 +42,7 @@ _READ = tuple(table.c[name] for name in Host.__struct_fields__)
 
 _THE = table.c.name == sa.bindparam("host")
 _GET = Plain(sa.select(*_READ).where(_THE))
+_HOLD = Plain(sa.select(*_READ).where(_THE).with_for_update())
 _COUNT = Plain(table.update().where(_THE).values(revision=table.c.revision + 1))
 _REVISION = Plain(sa.select(table.c.revision).where(_THE))
 
@@ -49,6 +50,12 @@ _REVISION = Plain(sa.select(table.c.revision).where(_THE))
 def get(connection: sa.Connection, name: str) -> Host | None:
     """One by name."""
     row = _GET.run(connection, {"host": name}).fetchone()
+    return Host(*row) if row else None
+
+
+def hold(tx: Tx, name: str) -> Host | None:
+    """One by name, which nobody else changes before this transaction ends."""
+    row = _HOLD.run(tx.connection, {"host": name}).fetchone()
     return Host(*row) if row else None
 
 
@@ -91,7 +98,8 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
         "updated_at": at,
     }
     values |= dict(zip(("total_cpu_m", "total_memory_mib", "total_disk_gib"), totals, strict=True))
-    found = tx.run(sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)).first()
+    known = sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)
+    found = tx.run(known.with_for_update()).first()
     if found is None:
         values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0}
         values |= {"uuid": str(uuids.uuid4()), "name": hello.host, "epoch": 1}
@@ -165,18 +173,30 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
         total["cpu_m"] += one.cpu_m
         total["memory_mib"] += one.memory_mib
         total["disk_gib"] += one.disk_gib
-    # One host is claimed or not: there is nothing to take back.
-    savepoint = tx.connection.begin_nested() if len(sums) > 1 else None
-    if tx.many(_CLAIM, list(sums.values())) != len(sums):
-        if savepoint:
-            savepoint.rollback()
-        return False
-    tx.fill(_CLAIMED, [astuple(one) for one in wanted])
-    if savepoint:
-        savepoint.commit()
-    for host in sums:
-        tx.hint(f"host:{host}")
-    return True
+    if len(sums) == 1:  # it is claimed or not: there is nothing to take back
+        taken = _take(tx, [*sums.values()])
+    else:
+        try:
+            with tx.apart():
+                taken = _take(tx, [sums[host] for host in sorted(sums)])
+                if not taken:
+                    raise _NoRoom
+        except _NoRoom:
+            return False
+    if taken:
+        tx.fill(_CLAIMED, [astuple(one) for one in wanted])
+        for host in sums:
+            tx.hint(f"host:{host}")
+    return taken
+
+
+class _NoRoom(Exception):
+    pass
+
+
+def _take(tx: Tx, sums: list[dict[str, Any]]) -> bool:
+    # Always in the order of names, so that two placers never wait for each other in a circle.
+    return tx.many(_CLAIM, sums) == len(sums)
 
 
 def revisions(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from dolium.model.network import Network, Port
 from dolium.store.plain import Plain
-from dolium.store.schema import addresses, networks, ports
-from dolium.store.store import Tx
+from dolium.store.schema import addresses, networks, ports, ranges
+from dolium.store.store import Conflict, Tx
 
 _network = msgspec.json.Decoder(Network).decode
 _port = msgspec.json.Decoder(Port).decode
@@ -33,12 +33,11 @@ def of_project(connection: sa.Connection, project_id: str) -> Network | None:
 
 def cidrs(connection: sa.Connection) -> set[str]:
     """Ranges of all networks."""
-    rows = connection.execute(sa.select(networks.c.document))
-    return {subnet.cidr for row in rows for subnet in _network(row[0]).subnets}
+    return {row[0] for row in connection.execute(sa.select(ranges.c.cidr))}
 
 
 def add(tx: Tx, network: Network, at: float) -> None:
-    """A new network."""
+    """A new network; of two that choose the same range the second one chooses again."""
     tx.run(
         networks.insert(),
         {
@@ -47,6 +46,10 @@ def add(tx: Tx, network: Network, at: float) -> None:
             "used_at": at,
             "document": msgspec.json.encode(network),
         },
+    )
+    tx.run(
+        ranges.insert(),
+        [{"cidr": subnet.cidr, "network_uuid": network.uuid} for subnet in network.subnets],
     )
 
 
@@ -64,9 +67,15 @@ def idle(connection: sa.Connection, but: Iterable[str] = ()) -> Network | None:
     return _network(row[0]) if row else None
 
 
-def drop(tx: Tx, network_uuid: str) -> None:
-    """Forget a network."""
+def drop(tx: Tx, network_uuid: str) -> bool:
+    """Forget a network; False when it has got a port meanwhile."""
+    its = ports.c.network_uuid == network_uuid
+    tx.run(sa.select(networks.c.uuid).where(networks.c.uuid == network_uuid).with_for_update())
+    if tx.run(sa.select(ports.c.uuid).where(its).limit(1)).first():
+        return False
+    tx.run(ranges.delete().where(ranges.c.network_uuid == network_uuid))
     tx.run(networks.delete().where(networks.c.uuid == network_uuid))
+    return True
 
 
 _TAKEN = Plain(
@@ -106,6 +115,10 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
     """Write ports down with their addresses; one address is never given twice."""
     if not made:
         return
+    # First of all, as `drop` locks the same rows: a network that is gone takes no port.
+    used = sorted({port.network_uuid for port in made})
+    if tx.many(_USED, [{"network": uuid, "at": at} for uuid in used]) != len(used):
+        raise Conflict
     encode = msgspec.json.encode
     tx.fill(
         _PORT,
@@ -115,7 +128,6 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
         _ADDRESS,
         [(port.network_uuid, ip.address, port.uuid) for port in made for ip in port.fixed_ips],
     )
-    tx.many(_USED, [{"network": uuid, "at": at} for uuid in {port.network_uuid for port in made}])
 
 
 def unplug(tx: Tx, container_uuid: str) -> None:

@@ -74,8 +74,8 @@ def _order(compiled: Any) -> Callable[[Values], Any]:
         return lambda values: fixed | values
     if not names:
         return lambda values: ()
-    if len(names) == 1 and not fixed:
+    if len(names) == 1:
         only = names[0]
-        return lambda values: (values[only],)
+        return lambda values: ((fixed | values)[only],)
     pick = itemgetter(*names)
     return (lambda values: pick(fixed | values)) if fixed else pick

@@ -57,7 +57,7 @@ _LOG = Plain(
             table.c.revision,
             sa.bindparam("container", type_=sa.String),
             sa.bindparam("what_", type_=sa.String),
-            sa.bindparam("at_", type_=sa.Float),
+            sa.bindparam("at_", type_=sa.Double),
         ).where(_THE),
     )
 )
@@ -79,7 +79,8 @@ def reserve(tx: Tx, project_id: str, more: Amounts, limits: Amounts) -> None:
     values |= {f"limit_{name}_": amount for name, amount in asdict(limits).items()}
     if tx.plain(_RESERVE, values).rowcount == 1:
         return
-    if _ensure(tx, project_id) and tx.plain(_RESERVE, values).rowcount == 1:
+    _ensure(tx, project_id)
+    if tx.plain(_RESERVE, values).rowcount == 1:
         return
     raise errors.OverQuota(resources=_exceeded(tx, values, more))
 
@@ -121,16 +122,15 @@ def trim(tx: Tx, before: float) -> None:
         tx.run(table.update().where(table.c.id == project_id).values(horizon=revision))
 
 
-def _ensure(tx: Tx, project_id: str) -> bool:
-    """Make the project's row; False when it is there already."""
+def _ensure(tx: Tx, project_id: str) -> None:
+    """Make the project's row unless it is there, or somebody else makes it now."""
     row = {"id": project_id, "revision": 0, "horizon": 0}
     row |= {f"used_{name}": 0 for name in Amounts.__struct_fields__}
     try:
-        with tx.connection.begin_nested():
+        with tx.apart():
             tx.run(table.insert(), row)
     except IntegrityError:
-        return False
-    return True
+        return
 
 
 def _exceeded(tx: Tx, values: dict[str, Any], more: Amounts) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Float,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -19,19 +19,22 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
 
 # BigInteger is no rowid alias in SQLite, so numbering columns say Integer there.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
+# MariaDB's BLOB without a length ends at 64 KiB (and its FLOAT has 4 bytes, so times are Double).
+_Blob = LargeBinary(2**24 - 1)
 
 deployment = Table(
     "deployment",
     metadata,
-    Column("uuid", String(36), primary_key=True),
-    Column("created_at", Float, nullable=False),
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1: there is only one
+    Column("uuid", String(36), nullable=False),
+    Column("created_at", Double, nullable=False),
 )
 
 hosts = Table(
@@ -45,7 +48,7 @@ hosts = Table(
     Column("zone", String(255), nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("disabled_reason", Text),
-    Column("inventory", LargeBinary, nullable=False),
+    Column("inventory", _Blob, nullable=False),
     Column("total_cpu_m", BigInteger, nullable=False),
     Column("total_memory_mib", BigInteger, nullable=False),
     Column("total_disk_gib", BigInteger, nullable=False),
@@ -54,8 +57,8 @@ hosts = Table(
     Column("used_disk_gib", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("horizon", BigInteger, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("updated_at", Float),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double),
 )
 
 containers = Table(
@@ -85,16 +88,16 @@ containers = Table(
     Column("cpu_m", BigInteger, nullable=False),
     Column("memory_mib", BigInteger, nullable=False),
     Column("disk_gib", BigInteger, nullable=False),
-    Column("started_at", Float),
-    Column("finished_at", Float),
+    Column("started_at", Double),
+    Column("finished_at", Double),
     Column("exit_code", Integer),
-    Column("created_at", Float, nullable=False),
-    Column("updated_at", Float),
-    Column("spec", LargeBinary, nullable=False),
-    Column("shown", LargeBinary, nullable=False),
-    Column("guarded", LargeBinary, nullable=False),
-    Column("look", LargeBinary, nullable=False),
-    Column("addresses", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double),
+    Column("spec", _Blob, nullable=False),
+    Column("shown", _Blob, nullable=False),
+    Column("guarded", _Blob, nullable=False),
+    Column("look", _Blob, nullable=False),
+    Column("addresses", _Blob, nullable=False),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
@@ -120,15 +123,15 @@ actions = Table(
     Column("request_id", String(64), nullable=False),
     Column("generation", Integer, nullable=False),
     Column("verb", String(16), nullable=False),
-    Column("params", LargeBinary, nullable=False),
+    Column("params", _Blob, nullable=False),
     Column("user_id", String(64), nullable=False),
     Column("project_id", String(64), nullable=False),
     Column("open", Boolean, nullable=False),
     Column("ok", Boolean),
     Column("message", Text),
-    Column("start_time", Float, nullable=False),
-    Column("finish_time", Float),
-    Column("events", LargeBinary, nullable=False),
+    Column("start_time", Double, nullable=False),
+    Column("finish_time", Double),
+    Column("events", _Blob, nullable=False),
     Index("ix_actions_container", "container_uuid", "open"),
     sqlite_autoincrement=True,  # a host's journal is keyed by these numbers: none comes twice
 )
@@ -156,7 +159,7 @@ changes = Table(
     Column("revision", BigInteger, primary_key=True),
     Column("container_uuid", String(36), nullable=False),
     Column("what", String(16), nullable=False),
-    Column("at", Float, nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 tombstones = Table(
@@ -165,7 +168,7 @@ tombstones = Table(
     Column("container_uuid", String(36), primary_key=True),
     Column("host", String(255), nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("at", Float, nullable=False),
+    Column("at", Double, nullable=False),
     Index("ix_tombstones_host", "host", "revision"),
 )
 
@@ -174,8 +177,15 @@ networks = Table(
     metadata,
     Column("uuid", String(36), primary_key=True),
     Column("project_id", String(64), nullable=False, unique=True),
-    Column("used_at", Float, nullable=False),
-    Column("document", LargeBinary, nullable=False),
+    Column("used_at", Double, nullable=False),
+    Column("document", _Blob, nullable=False),
+)
+
+ranges = Table(  # which network has a range: whoever is second with it takes another
+    "ranges",
+    metadata,
+    Column("cidr", String(49), primary_key=True),
+    Column("network_uuid", String(36), nullable=False, index=True),
 )
 
 ports = Table(
@@ -184,7 +194,7 @@ ports = Table(
     Column("uuid", String(36), primary_key=True),
     Column("network_uuid", String(36), nullable=False),
     Column("container_uuid", String(36), nullable=False, index=True),
-    Column("document", LargeBinary, nullable=False),
+    Column("document", _Blob, nullable=False),
 )
 
 addresses = Table(

@@ -5,19 +5,41 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from dolium import errors
+from dolium.store.connect import Place, shown
 from dolium.store.schema import HEAD
 
 LOG = logging.getLogger(__name__)
 
+ALONE_S = 600
+"""How long one process waits for another that changes the schema."""
+_LOCK = {
+    "mariadb": (
+        f"SELECT GET_LOCK('dolium-schema', {ALONE_S})",
+        "SELECT RELEASE_LOCK('dolium-schema')",
+    ),
+    "postgresql": ("SELECT pg_advisory_lock(7361534)", "SELECT pg_advisory_unlock(7361534)"),
+}
 
-def version(path: Path) -> str | None:
-    """The schema version of a database file; None when it is new or empty."""
+
+def version(place: Place) -> str | None:
+    """The schema version of a database; None when it is new or empty."""
+    if isinstance(place, Path):
+        return _version_of_file(place)
+    with _connected(place) as connection:
+        return _version(connection)
+
+
+def _version_of_file(path: Path) -> str | None:
     if not path.exists():
         return None
+    # Each start asks this, and SQLAlchemy would take ten times as long to find out.
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         try:
             row = db.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -26,43 +48,112 @@ def version(path: Path) -> str | None:
     return str(row[0]) if row else None
 
 
-def upgrade(path: Path) -> str | None:
-    """Bring the file to HEAD, keeping a copy of what was there; returns what was done.
+def check(place: Place) -> None:
+    """Raises StartError, saying what to do, unless the database has exactly this code's schema."""
+    found = version(place)
+    if found == HEAD:
+        return
+    _refuse_newer(place, found)
+    state = f"has schema {found}" if found else "is empty"
+    raise errors.StartError(
+        why=f"The database {shown(place)} {state}, this Dolium needs {HEAD}; run `dolium db sync`"
+    )
 
-    Raises StartError when the database is newer than this code.
+
+def upgrade(place: Place) -> str | None:
+    """Bring the database to HEAD; returns what was done. Of a file a copy is kept.
+
+    Two at once take turns. Raises StartError when the database is newer than this code.
     """
-    found = version(path)
+    found = version(place)
     if found == HEAD:
         return None
+    _refuse_newer(place, found)
+    copy = _copied(place, found) if isinstance(place, Path) else None
+    with _connected(place) as connection, _alone(connection):
+        if (found := _version(connection)) == HEAD:
+            return None
+        _alembic(connection, HEAD)
+    if found is None:
+        return f"made the database {shown(place)}"
+    kept = f", the old one is {copy}" if copy else ""
+    return f"upgraded the database from {found} to {HEAD}{kept}"
+
+
+def downgrade(place: Place, to: str) -> None:
+    """Take the schema back to an older version (`base` is nothing at all)."""
+    with _connected(place) as connection, _alone(connection):
+        _alembic(connection, to, up=False)
+
+
+def _refuse_newer(place: Place, found: str | None) -> None:
     if found is not None and found > HEAD:
         raise errors.StartError(
-            why=f"The database {path} has schema {found}, newer than this Dolium's {HEAD}. "
-            "Install the newer Dolium again, or restore the copy made before its upgrade"
+            why=f"The database {shown(place)} has schema {found}, newer than this Dolium's "
+            f"{HEAD}. Install the newer Dolium again, or restore the copy made before its upgrade"
         )
-    copy = None
-    if found is not None:
-        copy = path.with_name(f"{path.name}.{found}.{int(time.time())}")
-        with closing(sqlite3.connect(path)) as db:
-            db.execute("VACUUM INTO ?", (str(copy),))
-        copy.chmod(0o600)
-    path.touch(mode=0o600)
-    _alembic(path, HEAD)
-    if copy is None:
-        return f"made the database {path}"
-    return f"upgraded the database from {found} to {HEAD}, the old one is {copy}"
 
 
-def downgrade(path: Path, to: str) -> None:
-    """Take the schema back to an older version (`base` is nothing at all)."""
-    _alembic(path, to, up=False)
+def _copied(path: Path, found: str | None) -> Path | None:
+    if found is None:
+        path.touch(mode=0o600)
+        return None
+    copy = path.with_name(f"{path.name}.{found}.{int(time.time())}")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    copy.chmod(0o600)
+    return copy
 
 
-def _alembic(path: Path, to: str, *, up: bool = True) -> None:
+@contextmanager
+def _connected(place: Place) -> Iterator[sa.Connection]:
+    if isinstance(place, Path):
+        engine = sa.create_engine(f"sqlite:///{place}", poolclass=sa.NullPool)
+    else:
+        from dolium.store import server
+
+        engine = server.engine(place, answer_s=ALONE_S)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sa.exc.OperationalError as error:
+        why = str(error.orig).strip().partition("\n")[0]
+        raise errors.StartError(why=f"The database {shown(place)} can't be used: {why}") from None
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _alone(connection: sa.Connection) -> Iterator[None]:
+    """Nobody else changes the schema meanwhile. A file has its folder's lock for that."""
+    if connection.dialect.name not in _LOCK:
+        yield
+        return
+    lock, unlock = _LOCK[connection.dialect.name]
+    connection.execute(sa.text(lock))
+    try:
+        yield
+    finally:
+        connection.execute(sa.text(unlock))
+
+
+def _version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.execute(sa.text("SELECT version_num FROM alembic_version")).first()
+    return str(row[0]) if row else None
+
+
+def _alembic(connection: sa.Connection, to: str, *, up: bool = True) -> None:
     # Imported here: 250 ms that a warm start does not need.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("sqlalchemy.url", f"sqlite:///{path}")
-    (command.upgrade if up else command.downgrade)(config, to)
+    config.attributes["connection"] = connection
+    connection.commit()
+    if connection.dialect.name != "sqlite":  # its connections commit by themselves otherwise
+        connection = connection.execution_options(isolation_level="READ COMMITTED")
+    with connection.begin():
+        (command.upgrade if up else command.downgrade)(config, to)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import uuid as uuids
 from collections.abc import Collection, Container
 
 from dolium import conf, errors
@@ -18,6 +19,7 @@ from dolium.model.host import Hello, Inventory
 from dolium.model.network import FixedIp, Network, Port, Subnet
 from dolium.model.wish import Fact, Facts, Page, Result, Wish
 from dolium.store.schema import metadata
+from dolium.store.sqlite import Sqlite
 from dolium.store.store import Store
 
 HOST = "host1"
@@ -78,7 +80,7 @@ class FlatNetwork(Driver):
                     subnet_id=network.subnets[0].uuid, version=4, address=address, prefix=24
                 )
                 return Port(
-                    uuid=f"port-{container_uuid}",
+                    uuid=str(uuids.uuid5(uuids.UUID(container_uuid), "port")),
                     network_uuid=network.uuid,
                     container_uuid=container_uuid,
                     mac="02:00:00:00:00:01",
@@ -93,6 +95,13 @@ class FlatNetwork(Driver):
         pass
 
 
+def make_store() -> Store:
+    """With the schema and nothing in it."""
+    store = Sqlite(None, threaded=False)
+    store.write(lambda tx: metadata.create_all(tx.connection))
+    return store
+
+
 class World:
     """Everything of the control side, single-threaded."""
 
@@ -103,8 +112,7 @@ class World:
         inventory: Inventory | None = None,
     ) -> None:
         self.clock = TickingClock()
-        self.store = Store(None, threaded=False)
-        self.store.write(lambda tx: metadata.create_all(tx.connection))
+        self.store = make_store()
         rng = random.Random(1)
         quota = quota or conf.Quota()
         self.containers = Containers(self.store, self.clock, quota, rng)

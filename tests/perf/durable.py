@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dolium.control.placer import MOST_AT_ONCE
-from dolium.store.store import Store
+from dolium.store.sqlite import Sqlite
 from tests.perf import population
 from tests.perf.figure import Figure, alternate, raw
 
@@ -68,7 +68,7 @@ def measure() -> Iterable[Figure]:
 
 def _place(waiting: Path, path: Path) -> float:
     _fresh(waiting, path)
-    store = Store(path)
+    store = Sqlite(path)
     start = time.perf_counter()
     population.place(store)
     took = time.perf_counter() - start

@@ -22,7 +22,7 @@ from dolium.model.host import Hello, Inventory
 from dolium.model.network import FixedIp, Network, Port, Subnet
 from dolium.model.wish import Fact, Facts, Result
 from dolium.store import upgrade
-from dolium.store.store import Store
+from dolium.store.sqlite import Sqlite
 
 BOOT = "boot"
 SPEC = Spec(
@@ -96,7 +96,7 @@ def waiting(path: Path, *, hosts: int, projects: int, each: int) -> None:
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         file, clock = Path(folder, "db"), SystemClock()
         upgrade.upgrade(file)
-        store = Store(file, threaded=False)
+        store = Sqlite(file, threaded=False)
         for at in range(hosts):
             inventory = Inventory(hostname=f"h{at}", cpus=64, memory_mib=262_144, disk_gib=1000)
             enrolled = Hosts(store, clock, conf.Placing(), "deployment")
@@ -112,7 +112,7 @@ def waiting(path: Path, *, hosts: int, projects: int, each: int) -> None:
         shutil.copy(file, path)
 
 
-def place(store: Store) -> None:
+def place(store: Sqlite) -> None:
     """Give all that waits a host."""
     placer = Placer(store, SystemClock(), Networks(store, Counted()), Random(1))
     while placer.turn():
@@ -122,7 +122,7 @@ def place(store: Store) -> None:
 def running(path: Path, *, hosts: int, each: int) -> None:
     """A database of one project whose containers all run, as their hosts have reported."""
     waiting(path, hosts=hosts, projects=1, each=each)
-    clock, store = SystemClock(), Store(path, threaded=False)
+    clock, store = SystemClock(), Sqlite(path, threaded=False)
     place(store)
     enrolled = Hosts(store, clock, conf.Placing(), "deployment")
     for at in range(hosts):

@@ -24,7 +24,7 @@ from dolium.control.questions import Questions
 from dolium.link.base import Hosts
 from dolium.model.clock import SystemClock
 from dolium.model.wish import Answer, Question
-from dolium.store.store import Store
+from dolium.store.sqlite import Sqlite
 from tests.perf.population import Counted
 
 TOKEN = "t" * 180
@@ -42,7 +42,7 @@ class Nobody(Hosts):
 
 def dolium(folder: Path) -> app.Wsgi:
     """The whole application; Keystone is not asked, as it is not for a token it knows."""
-    clock, config, store = SystemClock(), conf.Config(), Store(folder / "db")
+    clock, config, store = SystemClock(), conf.Config(), Sqlite(folder / "db")
     keystone = auth.Keystone(auth.Options(auth_url="http://127.0.0.1:9", username="", password=""))
     who = auth.Who(user_id="user", project_id=PROJECT, roles=("member",))
     keystone._remember(auth._key(TOKEN, ""), clock.monotonic() + 3600, who)

@@ -97,15 +97,15 @@ def an_older_boot_counts_for_nothing(patch: Patch) -> None:
 
 def facts_are_compared_by_their_counters(patch: Patch) -> None:
     """Instead: whatever comes last counts."""
-    really = containers.observed
+    really = containers.hold
 
-    def observed(*args: Any) -> dict[str, Any]:
+    def hold(*args: Any) -> dict[str, Any]:
         return {
             uuid: msgspec.structs.replace(row, fact_epoch=0, fact_sequence=0)
             for uuid, row in really(*args).items()
         }
 
-    patch.setattr(containers, "observed", observed)
+    patch.setattr(containers, "hold", hold)
 
 
 def undo_only_after_a_definite_failure(patch: Patch) -> None:

@@ -25,7 +25,8 @@ from dolium.model.network import FixedIp, Network, Port, Subnet
 from dolium.model.wish import Ack, Facts, Fate, Page
 from dolium.store.hints import Hints
 from dolium.store.schema import metadata
-from dolium.store.store import Store, Tx
+from dolium.store.sqlite import Sqlite
+from dolium.store.store import Tx
 from tests.simulation.chaos import Chaos, Clock, ControlKilled
 from tests.simulation.machines import DEPLOYMENT, STRANGER, Machine
 
@@ -92,7 +93,7 @@ class FlatNetwork(Driver):
         """Nothing was made outside."""
 
 
-class FragileStore(Store):
+class FragileStore(Sqlite):
     """A store whose process may die before or after each commit, one for all schedules."""
 
     def __init__(self) -> None:

@@ -1,0 +1,223 @@
+"""Real MariaDB and PostgreSQL servers for tests: data folders of their own, no network at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import sqlalchemy as sa
+
+from dolium.store import upgrade
+from dolium.store.schema import metadata
+from dolium.store.server import Server, engine
+
+START_S = 60.0
+
+
+class Database:
+    """One server: `start`, `kill`, start again; `close` leaves nothing."""
+
+    name: ClassVar[str]
+    programs: ClassVar[tuple[str, ...]]
+    user: ClassVar[str] = "root"
+    """Whom the server runs as."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"dolium-{self.name}-"))
+        shutil.chown(self.folder, self.user)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def missing(cls) -> str:
+        """What is not installed; empty when all is."""
+        return " ".join(name for name in cls.programs if not _program(name))
+
+    def prepare(self) -> None:
+        """Make the data folder."""
+        raise NotImplementedError
+
+    def command(self) -> list[str]:
+        """That serves, in the foreground."""
+        raise NotImplementedError
+
+    def url(self, name: str) -> sa.URL:
+        """Of one of its databases."""
+        raise NotImplementedError
+
+    def start(self) -> Database:
+        """Returns when it answers."""
+        if not (self.folder / "data").exists():
+            self.prepare()
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, user=self.user, start_new_session=True
+            )
+        deadline = time.monotonic() + START_S
+        while True:
+            if self.answers():
+                return self
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError((self.folder / "log").read_text()) from None
+            time.sleep(0.05)
+
+    def answers(self) -> bool:
+        """Whether it takes statements."""
+        try:
+            self.execute("SELECT 1")
+        except sa.exc.OperationalError:
+            return False
+        return True
+
+    def execute(self, text: str) -> None:
+        """As the server's administrator."""
+        made = engine(self.url(self.administration))
+        try:
+            with made.connect() as connection:
+                connection.execute(sa.text(text))
+        finally:
+            made.dispose()
+
+    administration: ClassVar[str]
+    """The database that is there from the start."""
+
+    def make(self, name: str) -> sa.URL:
+        """A new, empty database."""
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def kill(self) -> None:
+        """As a power cut would, but for the disk's cache."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """End it and remove its folder."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(
+            command, capture_output=True, text=True, user=self.user, cwd=self.folder, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class MariaDb(Database):
+    """Debian's mariadb-server-core and mariadb-client-core."""
+
+    name = "mariadb"
+    programs = ("mariadbd", "mariadb-install-db", "my_print_defaults")
+    administration = "mysql"
+
+    def prepare(self) -> None:
+        """Make the data folder."""
+        self._run(
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={self.folder}/data",
+            "--auth-root-authentication-method=socket",
+            "--skip-test-db",
+            "--user=root",
+        )
+
+    def command(self) -> list[str]:
+        """That serves."""
+        return [
+            "mariadbd",
+            "--no-defaults",
+            f"--datadir={self.folder}/data",
+            f"--socket={self.folder}/socket",
+            "--skip-networking",
+            "--user=root",
+            "--max-connections=400",
+        ]
+
+    def answers(self) -> bool:
+        """Not asked before it listens: PyMySQL keeps the socket of a refused connection open."""
+        return (self.folder / "socket").exists() and super().answers()
+
+    def kill(self) -> None:
+        """Its socket stays, and would be asked."""
+        super().kill()
+        (self.folder / "socket").unlink(missing_ok=True)
+
+    def url(self, name: str) -> sa.URL:
+        """Of one of its databases."""
+        return sa.URL.create(
+            "mariadb+pymysql",
+            username="root",
+            database=name,
+            query={"unix_socket": str(self.folder / "socket")},
+        )
+
+
+class PostgreSql(Database):
+    """Debian's postgresql, whose programs are not on PATH."""
+
+    name = "postgresql"
+    programs = ("postgres", "initdb")
+    user = "postgres"
+    administration = "postgres"
+
+    def prepare(self) -> None:
+        """Make the data folder."""
+        self._run(
+            _program("initdb"),
+            f"--pgdata={self.folder}/data",
+            "--username=dolium",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        )
+
+    def command(self) -> list[str]:
+        """That serves."""
+        data = f"{self.folder}/data"
+        quiet = ["-c", "listen_addresses=", "-c", "max_connections=400"]
+        return [_program("postgres"), "-D", data, "-k", str(self.folder), *quiet]
+
+    def kill(self) -> None:
+        """Its processes notice a dead parent only later, and the next one refuses to start."""
+        super().kill()
+        (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    def url(self, name: str) -> sa.URL:
+        """Of one of its databases."""
+        return sa.URL.create(
+            "postgresql+psycopg",
+            username="dolium",
+            database=name,
+            query={"host": str(self.folder)},
+        )
+
+
+SERVERS: tuple[type[Database], ...] = (MariaDb, PostgreSql)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found:
+        return found
+    return str(next(iter(sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), ""))
+
+
+def empty(store: Server) -> Server:
+    """Delete every row: quicker than making all tables anew."""
+    store.write(lambda tx: [tx.run(table.delete()) for table in metadata.sorted_tables])
+    return store
+
+
+def store(database: Database, name: str, connections: int = 32) -> Server:
+    """A database with this Dolium's schema and nothing in it."""
+    url = database.make(name)
+    upgrade.upgrade(url)
+    return Server(url, connections=connections)
