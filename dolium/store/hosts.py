@@ -204,6 +204,14 @@ def revisions(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]
     return {name: _REVISION.run(connection, {"host": name}).fetchone()[0] for name in names}
 
 
+_EVERY_REVISION = Plain(sa.select(table.c.name, table.c.revision))
+
+
+def every_revision(connection: sa.Connection) -> dict[str, int]:
+    """The present revision of each host."""
+    return dict(_EVERY_REVISION.run(connection, {}).fetchall())
+
+
 def release(tx: Tx, container_uuid: str) -> None:
     """Give back what a container took, if it took anything. Only who deleted its row calls."""
     row = tx.run(sa.select(claims).where(claims.c.container_uuid == container_uuid)).first()

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -35,6 +35,18 @@ deployment = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1: there is only one
     Column("uuid", String(36), nullable=False),
     Column("created_at", Double, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("address", String(255), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("beat", BigInteger, nullable=False),
 )
 
 hosts = Table(
