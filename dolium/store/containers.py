@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dolium import errors
 from dolium.model import record
-from dolium.store.plain import Plain
+from dolium.store.plain import Bulk, Plain
 from dolium.store.schema import containers as table
 from dolium.store.schema import tombstones
 from dolium.store.store import Tx
@@ -150,19 +150,22 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
 
 def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
     """Give waiting containers to hosts: rows of id_, host, revision and addresses."""
-    if tx.many(_PLACE, placed) != len(placed):
+    if tx.bulk(_PLACE, placed) != len(placed):
         raise errors.Changed(kind="Container", id="that waited for a host")
 
 
-_PLACE = Plain(
-    table.update()
-    .where(table.c.id == sa.bindparam("id_"), table.c.stage == _WAITING)
-    .values(
-        host=sa.bindparam("host"),
-        stage=_READY,
-        revision=sa.bindparam("revision"),
-        addresses=sa.bindparam("addresses"),
-    )
+_PLACE = Bulk(
+    {
+        "id_": sa.BigInteger,
+        "host": sa.String,
+        "revision": sa.BigInteger,
+        "addresses": sa.LargeBinary,
+    },
+    lambda given: (
+        table.update()
+        .where(table.c.id == given.id_, table.c.stage == _WAITING)
+        .values(host=given.host, stage=_READY, revision=given.revision, addresses=given.addresses)
+    ),
 )
 
 

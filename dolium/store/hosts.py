@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from dolium.model.host import Hello, Inventory
-from dolium.store.plain import Plain
+from dolium.store.plain import Bulk, Plain
 from dolium.store.schema import claims
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
@@ -138,21 +138,29 @@ class Claim(Struct, frozen=True, kw_only=True, gc=False):
     disk_gib: int
 
 
-_CLAIM = Plain(
-    table.update()
-    .where(
-        _THE,
-        sa.not_(table.c.disabled),
-        table.c.used_cpu_m + sa.bindparam("cpu_m") <= table.c.total_cpu_m,
-        table.c.used_memory_mib + sa.bindparam("memory_mib") <= table.c.total_memory_mib,
-        table.c.used_disk_gib + sa.bindparam("disk_gib") <= table.c.total_disk_gib,
-    )
-    .values(
-        used_cpu_m=table.c.used_cpu_m + sa.bindparam("cpu_m"),
-        used_memory_mib=table.c.used_memory_mib + sa.bindparam("memory_mib"),
-        used_disk_gib=table.c.used_disk_gib + sa.bindparam("disk_gib"),
-        revision=table.c.revision + 1,
-    )
+_CLAIM = Bulk(
+    {
+        "host": sa.String,
+        "cpu_m": sa.BigInteger,
+        "memory_mib": sa.BigInteger,
+        "disk_gib": sa.BigInteger,
+    },
+    lambda given: (
+        table.update()
+        .where(
+            table.c.name == given.host,
+            sa.not_(table.c.disabled),
+            table.c.used_cpu_m + given.cpu_m <= table.c.total_cpu_m,
+            table.c.used_memory_mib + given.memory_mib <= table.c.total_memory_mib,
+            table.c.used_disk_gib + given.disk_gib <= table.c.total_disk_gib,
+        )
+        .values(
+            used_cpu_m=table.c.used_cpu_m + given.cpu_m,
+            used_memory_mib=table.c.used_memory_mib + given.memory_mib,
+            used_disk_gib=table.c.used_disk_gib + given.disk_gib,
+            revision=table.c.revision + 1,
+        )
+    ),
 )
 
 
@@ -196,12 +204,15 @@ class _NoRoom(Exception):
 
 def _take(tx: Tx, sums: list[dict[str, Any]]) -> bool:
     # Always in the order of names, so that two placers never wait for each other in a circle.
-    return tx.many(_CLAIM, sums) == len(sums)
+    return tx.bulk(_CLAIM, sums) == len(sums)
 
 
-def revisions(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:
+def revisions(connection: sa.Connection, names: Collection[str]) -> dict[str, int]:
     """The present revisions of hosts."""
-    return {name: _REVISION.run(connection, {"host": name}).fetchone()[0] for name in names}
+    if len(names) == 1:
+        return {name: _REVISION.run(connection, {"host": name}).fetchone()[0] for name in names}
+    some = sa.select(table.c.name, table.c.revision).where(table.c.name.in_(names))
+    return dict(map(tuple, connection.execute(some)))
 
 
 _EVERY_REVISION = Plain(sa.select(table.c.name, table.c.revision))

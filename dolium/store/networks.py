@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dolium.model.network import Network, Port
-from dolium.store.plain import Plain
+from dolium.store.plain import Bulk, Plain
 from dolium.store.schema import addresses, networks, ports, ranges
 from dolium.store.store import Conflict, Tx
 
@@ -104,10 +104,11 @@ def addresses_of(connection: sa.Connection, network_uuid: str) -> set[str]:
 
 _PORT = Plain(ports.insert(), ("uuid", "network_uuid", "container_uuid", "document"))
 _ADDRESS = Plain(addresses.insert(), ("network_uuid", "address", "port_uuid"))
-_USED = Plain(
-    networks.update()
-    .where(networks.c.uuid == sa.bindparam("network"))
-    .values(used_at=sa.bindparam("at"))
+_USED = Bulk(
+    {"network": sa.String, "at": sa.Double},
+    lambda given: (
+        networks.update().where(networks.c.uuid == given.network).values(used_at=given.at)
+    ),
 )
 
 
@@ -117,7 +118,7 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
         return
     # First of all, as `drop` locks the same rows: a network that is gone takes no port.
     used = sorted({port.network_uuid for port in made})
-    if tx.many(_USED, [{"network": uuid, "at": at} for uuid in used]) != len(used):
+    if tx.bulk(_USED, [{"network": uuid, "at": at} for uuid in used]) != len(used):
         raise Conflict
     encode = msgspec.json.encode
     tx.fill(

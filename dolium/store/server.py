@@ -237,6 +237,7 @@ def engine(url: sa.URL, answer_s: int = ANSWER_S) -> sa.Engine:
 def _mariadb_arguments(answer_s: int) -> dict[str, Any]:
     return {
         "charset": "utf8mb4",
+        "collation": "utf8mb4_nopad_bin",  # of the columns: given values are compared with them
         "connect_timeout": CONNECT_S,
         "read_timeout": answer_s,
         "write_timeout": answer_s,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from dolium.store.hints import Hints
-from dolium.store.plain import Plain
+from dolium.store.plain import Bulk, Plain
 
 T = TypeVar("T")
 
@@ -47,6 +47,10 @@ class Tx:
     def many(self, statement: Plain, rows: Sequence[dict[str, Any]]) -> int:
         """Execute for each of at least one row; returns rows touched."""
         return statement.many(self.connection, rows)
+
+    def bulk(self, statement: Bulk, rows: Sequence[dict[str, Any]]) -> int:
+        """Execute for each of at least one row, at once where that is quicker; as `many`."""
+        return statement.run(self.connection, rows)
 
     def fill(self, statement: Plain, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert at least one row, each a tuple in the order of the statement's columns."""
