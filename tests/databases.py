@@ -24,6 +24,8 @@ class Database:
     """One server: `start`, `kill`, start again; `close` leaves nothing."""
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """As people write it."""
     programs: ClassVar[tuple[str, ...]]
     user: ClassVar[str] = "root"
     """Whom the server runs as."""
@@ -113,7 +115,7 @@ class Database:
 class MariaDb(Database):
     """Debian's mariadb-server-core and mariadb-client-core."""
 
-    name = "mariadb"
+    name, title = "mariadb", "MariaDB"
     programs = ("mariadbd", "mariadb-install-db", "my_print_defaults")
     administration = "mysql"
 
@@ -162,7 +164,7 @@ class MariaDb(Database):
 class PostgreSql(Database):
     """Debian's postgresql, whose programs are not on PATH."""
 
-    name = "postgresql"
+    name, title = "postgresql", "PostgreSQL"
     programs = ("postgres", "initdb")
     user = "postgres"
     administration = "postgres"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import Any
 
 from dolium import errors
@@ -49,6 +49,12 @@ class Taken:
         self.tx = tx
         self._networks: dict[str, tuple[Network, Addresses]] = {}
         self._cidrs: set[str] | None = None
+
+    def expect(self, project_ids: Collection[str]) -> None:
+        """These are going to be asked for: fetch them together, where there are several."""
+        if len(project_ids) > 1:
+            for network in networks.of_projects(self.tx.connection, project_ids):
+                self.know(network)
 
     def of(self, project_id: str) -> tuple[Network, Addresses] | None:
         """A project's default network with its addresses."""

@@ -110,6 +110,7 @@ class Placer:
             return 0
         self._refresh(tx)
         now, taken = self._clock.now(), Taken(tx)
+        taken.expect({one.project_id for one in waiting})
         ready: list[Placed] = []
         failed: list[tuple[Waiting, str]] = []
         for one in waiting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -29,6 +29,13 @@ def of_project(connection: sa.Connection, project_id: str) -> Network | None:
     """A project's default network."""
     row = _OF_PROJECT.run(connection, {"project": project_id}).fetchone()
     return _network(row[0]) if row else None
+
+
+def of_projects(connection: sa.Connection, project_ids: Collection[str]) -> list[Network]:
+    """The default networks of those projects that have one."""
+    wanted = networks.c.project_id.in_(project_ids)
+    rows = connection.execute(sa.select(networks.c.document).where(wanted))
+    return [_network(row[0]) for row in rows]
 
 
 def cidrs(connection: sa.Connection) -> set[str]:

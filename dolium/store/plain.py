@@ -122,30 +122,42 @@ class Bulk:
         given = sa.text(_ROWS).columns(*typed).subquery("given")
         self._together = make(given.c)
         self._kinds = [kind() for kind in columns.values()]
-        self._texts: dict[str, tuple[str, str, str]] = {}
+        self._texts: dict[str, _Together] = {}
 
     def run(self, connection: sa.Connection, rows: Sequence[Values]) -> int:
         """Execute for at least one row; returns rows touched."""
         dialect = connection.dialect
         if dialect.name == "sqlite":
             return self._each.many(connection, rows)
-        before, first, after = self._texts.get(dialect.name) or self._compiled(dialect)
-        other = f" UNION ALL SELECT {', '.join(['%s'] * len(self._names))}"
+        text = self._texts.get(dialect.name) or self._compiled(dialect)
         cursor = connection.connection.cursor()
         pick = itemgetter(*self._names)
         values = [value for row in rows for value in pick(row)]
-        cursor.execute(before + first + other * (len(rows) - 1) + after, values)
+        cursor.execute(text.begin + text.other * (len(rows) - 1) + text.end, values)
         return int(cursor.rowcount)
 
-    def _compiled(self, dialect: sa.Dialect) -> tuple[str, str, str]:
+    def _compiled(self, dialect: sa.Dialect) -> _Together:
         compiled = self._together.compile(
             dialect=dialect, compile_kwargs={"literal_binds": True, "render_postcompile": True}
         )
         before, _, after = str(compiled).partition(_ROWS)
-        given = ["%s"] * len(self._names)
+        marks = ["%s"] * len(self._names)
         if dialect.name == "postgresql":  # has to be told what the first row is of
-            given = [f"CAST(%s AS {kind.compile(dialect)})" for kind in self._kinds]
-        pairs = zip(given, self._names, strict=True)
-        first = ", ".join(f"{value} AS {name}" for value, name in pairs)
-        self._texts[dialect.name] = before, f"SELECT {first}", after
-        return self._texts[dialect.name]
+            casts = ", ".join(f"CAST(%s AS {kind.compile(dialect)})" for kind in self._kinds)
+            named = ", ".join(f"column{at} AS {name}" for at, name in enumerate(self._names, 1))
+            begin = f"SELECT {named} FROM (VALUES ({casts})"  # noqa: S608  (our own names)
+            other = f", ({', '.join(marks)})"
+            after = f") AS listed{after}"
+        else:
+            named = ", ".join(f"%s AS {name}" for name in self._names)
+            begin, other = f"SELECT {named}", f" UNION ALL SELECT {', '.join(marks)}"
+        made = self._texts[dialect.name] = _Together(before + begin, other, after)
+        return made
+
+
+class _Together(NamedTuple):
+    """A statement over many given rows: up to the first row, each other one, the rest."""
+
+    begin: str
+    other: str
+    end: str

@@ -1,6 +1,7 @@
-"""Containers placed and durable per second, over writing the same rows and nothing else.
+"""Containers placed and durable per second, over writing the same rows and nothing else: on SQLite,
+MariaDB and PostgreSQL.
 
-Both sides commit as often, with the log on disk before they go on (`synchronous=FULL`).
+Both sides commit as often, and each commit is on disk before they go on.
 """
 
 from __future__ import annotations
@@ -9,24 +10,40 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import sqlalchemy as sa
 from msgspec import Struct
 
 from dolium.control.placer import MOST_AT_ONCE
+from dolium.store.schema import metadata
+from dolium.store.server import Server, engine
 from dolium.store.sqlite import Sqlite
+from dolium.store.store import Store
+from tests import databases
+from tests.databases import SERVERS, Database
 from tests.perf import population
 from tests.perf.figure import Figure, alternate, raw
 
-HOSTS, PROJECTS, EACH, ROUNDS = 50, 100, 60, 3
+HOSTS, PROJECTS, EACH, ROUNDS = 1000, 100, 60, 3
+TARGET = 0.6
 WRITTEN = {
     "claims": "container_uuid",
     "ports": "container_uuid",
     "addresses": "port_uuid",
     "networks": "uuid",
+    "ranges": "network_uuid",
 }
 """Tables that placing fills, and what their rows are told apart by."""
+FIRST = ("networks", "ranges")
+"""Those that the first batch fills."""
+CONTAINERS = "UPDATE containers SET host=?, stage=?, revision=?, addresses=? WHERE uuid=?"
+HOSTS_SQL = (
+    "UPDATE hosts SET used_cpu_m=?, used_memory_mib=?, used_disk_gib=?, revision=? WHERE name=?"
+)
 
 
 class Work(Struct, frozen=True):
@@ -42,33 +59,37 @@ def measure() -> Iterable[Figure]:
     with tempfile.TemporaryDirectory(prefix="dolium-bench-") as folder:
         waiting, placed = Path(folder, "waiting"), Path(folder, "placed")
         population.waiting(waiting, hosts=HOSTS, projects=PROJECTS, each=EACH)
-        _place(waiting, placed)
+        _place_file(waiting, placed)
         work = _work(placed)
 
         def ours() -> float:
-            return _place(waiting, placed)
+            return _place_file(waiting, placed)
 
         def floor() -> float:
-            return _write(waiting, placed, work)
+            return _write_file(waiting, placed, work)
 
-        mine, theirs = alternate(ROUNDS, ours, floor)
+        yield _figure("SQLite", ours, floor)
+        for kind in SERVERS:
+            yield _on(kind, waiting, work)
+
+
+def _figure(name: str, ours: Callable[[], float], floor: Callable[[], float]) -> Figure:
+    mine, theirs = alternate(ROUNDS, ours, floor)
     total = PROJECTS * EACH
-    yield Figure(
-        name="durable",
-        what="Containers placed and durable per second on SQLite, over executemany of the same "
-        "rows",
+    return Figure(
+        name=f"durable {name}",
+        what=f"Containers placed on {HOSTS:,} hosts and durable per second on {name}, over "
+        "executemany of the same rows",
         ours=f"{total / mine.p50:,.0f}/s",
         peer=f"executemany: {total / theirs.p50:,.0f}/s",
         value=theirs.p50 / mine.p50,
-        target=0.6,
+        target=TARGET,
         at_least=True,
         raw=raw(ours_s=mine.values, peer_s=theirs.values),
     )
 
 
-def _place(waiting: Path, path: Path) -> float:
-    _fresh(waiting, path)
-    store = Sqlite(path)
+def _timed_placing(store: Store) -> float:
     start = time.perf_counter()
     population.place(store)
     took = time.perf_counter() - start
@@ -76,6 +97,16 @@ def _place(waiting: Path, path: Path) -> float:
         left = connection.exec_driver_sql("SELECT count(*) FROM containers WHERE host IS NULL")
         if left.scalar_one():
             raise RuntimeError("not everything was placed")
+    return took
+
+
+# --- SQLite --------------------------------------------------------------------------------------
+
+
+def _place_file(waiting: Path, path: Path) -> float:
+    _fresh(waiting, path)
+    store = Sqlite(path)
+    took = _timed_placing(store)
     store.close()
     return took
 
@@ -94,44 +125,100 @@ def _batch(db: sqlite3.Connection, ids: set[str], *, first: bool) -> Work:
     for table, key in WRITTEN.items():
         cursor = db.execute(f"SELECT * FROM {table}")
         at = [column[0] for column in cursor.description].index(key)
-        inserts[table] = [
-            row for row in cursor if row[at] in ids or (first and table == "networks")
-        ]
+        inserts[table] = [row for row in cursor if row[at] in ids or (first and table in FIRST)]
     containers = db.execute("SELECT host, stage, revision, addresses, uuid FROM containers")
+    own = [row for row in containers if row[-1] in ids]
+    used = {row[0] for row in own}
     hosts = db.execute(
         "SELECT used_cpu_m, used_memory_mib, used_disk_gib, revision, name FROM hosts"
     )
-    return Work(inserts, [row for row in containers if row[-1] in ids], hosts.fetchall())
+    return Work(inserts, own, [row for row in hosts if row[-1] in used])
 
 
-def _write(waiting: Path, path: Path, work: list[Work]) -> float:
+def _write_file(waiting: Path, path: Path, work: list[Work]) -> float:
     _fresh(waiting, path)
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
-    start = time.perf_counter()
-    for batch in work:
-        db.execute("BEGIN IMMEDIATE")
-        for table, rows in batch.inserts.items():
-            if rows:
-                marks = ", ".join("?" * len(rows[0]))
-                db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
-        db.executemany(
-            "UPDATE containers SET host=?, stage=?, revision=?, addresses=? WHERE uuid=?",
-            batch.containers,
-        )
-        db.executemany(
-            "UPDATE hosts SET used_cpu_m=?, used_memory_mib=?, used_disk_gib=?, revision=? "
-            "WHERE name=?",
-            batch.hosts,
-        )
-        db.execute("COMMIT")
-    took = time.perf_counter() - start
+    took = _timed_writing(db.execute, db.executemany, "?", work)
     db.close()
     return took
+
+
+def _timed_writing(
+    execute: Callable[[str], Any],
+    executemany: Callable[[str, list[tuple[object, ...]]], Any],
+    mark: str,
+    work: list[Work],
+) -> float:
+    start = time.perf_counter()
+    for batch in work:
+        execute("BEGIN")
+        for table, rows in batch.inserts.items():
+            if rows:
+                marks = ", ".join([mark] * len(rows[0]))
+                executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        executemany(CONTAINERS.replace("?", mark), batch.containers)
+        executemany(HOSTS_SQL.replace("?", mark), batch.hosts)
+        execute("COMMIT")
+    return time.perf_counter() - start
 
 
 def _fresh(source: Path, path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     shutil.copy(source, path)
+
+
+# --- servers -------------------------------------------------------------------------------------
+
+
+def _on(kind: type[Database], waiting: Path, work: list[Work]) -> Figure:
+    if missing := kind.missing():
+        return Figure(
+            name=f"durable {kind.title}",
+            what=f"The same on {kind.title}",
+            target=TARGET,
+            at_least=True,
+            note=f"not installed: {missing}",
+        )
+    with _running(kind) as server:
+        store = databases.store(server, "bench")
+
+        def ours() -> float:
+            _refill(store, waiting)
+            return _timed_placing(store)
+
+        def floor() -> float:
+            _refill(store, waiting)
+            made = engine(server.url("bench"))
+            with made.connect() as connection:
+                cursor = connection.connection.cursor()
+                took = _timed_writing(cursor.execute, cursor.executemany, "%s", work)
+            made.dispose()
+            return took
+
+        figure = _figure(kind.title, ours, floor)
+        store.close()
+        return figure
+
+
+@contextmanager
+def _running(kind: type[Database]) -> Iterator[Database]:
+    server = kind()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+def _refill(store: Server, waiting: Path) -> None:
+    """The rows of the file in the server's tables, as they were before anything was placed."""
+    databases.empty(store)
+    source = sa.create_engine(f"sqlite:///{waiting}")
+    with source.connect() as file:
+        for table in metadata.sorted_tables:
+            rows = [dict(row._mapping) for row in file.execute(sa.select(table))]
+            if rows:
+                store.write(lambda tx: tx.run(table.insert(), rows))  # noqa: B023
+    source.dispose()

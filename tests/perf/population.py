@@ -23,6 +23,7 @@ from dolium.model.network import FixedIp, Network, Port, Subnet
 from dolium.model.wish import Fact, Facts, Result
 from dolium.store import upgrade
 from dolium.store.sqlite import Sqlite
+from dolium.store.store import Store
 
 BOOT = "boot"
 SPEC = Spec(
@@ -112,7 +113,7 @@ def waiting(path: Path, *, hosts: int, projects: int, each: int) -> None:
         shutil.copy(file, path)
 
 
-def place(store: Sqlite) -> None:
+def place(store: Store) -> None:
     """Give all that waits a host."""
     placer = Placer(store, SystemClock(), Networks(store, Counted()), Random(1))
     while placer.turn():
