@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Float,
     Index,
     Integer,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"
+HEAD = "0004"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -56,6 +57,19 @@ hosts = Table(
     Column("horizon", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float),
+    Column("address", String(255)),
+    Column("port", Integer),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("token_sha256", String(64)),
+    Column("token_until", Double),
+    Column("request_sha256", String(64)),
+    Column("updated_at", Double, nullable=False),
 )
 
 containers = Table(
