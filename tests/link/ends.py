@@ -54,6 +54,8 @@ class Control:
 
     def __init__(self, folder: Path, *, polls: int = 100, port: int = 0) -> None:
         self.folder = folder
+        self.leaving: list[Callable[[], object]] = []
+        """What is to be closed at the end."""
         self.ca = folder / "ca"
         self.clock = MovedClock()
         if not self.ca.exists():
@@ -101,7 +103,7 @@ class Control:
 
     def join(self, host: str, every_s: float = 3600.0) -> HostEnd:
         """The end of a host that is enrolled."""
-        return HostEnd(
+        end = HostEnd(
             self.folder / host,
             host,
             [self.url],
@@ -110,8 +112,12 @@ class Control:
             port=0,
             every_s=every_s,
         )
+        self.leaving.append(end.stop)
+        return end
 
     def stop(self) -> None:
+        for leave in self.leaving:
+            leave()
         self.link.close()
         self.end.stop()
         self.store.close()
