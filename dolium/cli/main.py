@@ -56,6 +56,27 @@ def _parser() -> argparse.ArgumentParser:
     add("engine", _engine, "print the address of the engine in use, for DOCKER_HOST")
     gateway = add("gateway", _gateway, "print the gateway of a project's default network")
     gateway.add_argument("--project", metavar="ID", help="default: the demo project")
+    authority = add("ca", _ca, "make the CA that certifies hosts and control processes")
+    authority.add_argument("what", choices=["init"])
+    host = add("host", _host, "on a control node: let a host enrol, or refuse it from now on")
+    host.add_argument("what", choices=["token", "revoke"])
+    host.add_argument("name", metavar="NAME", help="the host's name, [DEFAULT] host there")
+    host.add_argument(
+        "--ttl", metavar="SECONDS", type=int, default=3600, help="how long the token is good"
+    )
+    enrol = add(
+        "enrol", _enrol, "on a host: turn a token of `dolium host token` into a certificate"
+    )
+    enrol.add_argument(
+        "--token-file", metavar="FILE", help="where the token is; - is standard input"
+    )
+    enrol.add_argument(
+        "--url",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="a control process (default: [link] url)",
+    )
     database = add("db", _db, "look at the database or bring it to this version's schema")
     database.add_argument("what", choices=["version", "upgrade"])
     return parser
@@ -102,6 +123,26 @@ def _gateway(arguments: argparse.Namespace) -> int:
 
     sys.stdout.write(f"{status.gateway(config_of(arguments), arguments.project)}\n")
     return 0
+
+
+def _ca(arguments: argparse.Namespace) -> int:
+    from dolium.cli import hosts
+
+    return hosts.found(config_of(arguments))
+
+
+def _host(arguments: argparse.Namespace) -> int:
+    from dolium.cli import hosts
+
+    if arguments.what == "revoke":
+        return hosts.revoke(config_of(arguments), arguments.name)
+    return hosts.offer(config_of(arguments), arguments.name, arguments.ttl)
+
+
+def _enrol(arguments: argparse.Namespace) -> int:
+    from dolium.cli import hosts
+
+    return hosts.enrol(config_of(arguments), arguments.url, arguments.token_file)
 
 
 def _db(arguments: argparse.Namespace) -> int:

@@ -21,6 +21,11 @@ LOG = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
+STACK = 2**20
+"""Bytes of a thread's stack where many are made; the usual 8 MiB are no memory, but count where
+the kernel promises none twice.
+"""
+
 STOP_S = 5
 """How long requests under way may take when the server stops."""
 
@@ -104,7 +109,11 @@ class Serving:
             missing = held + self._size.threads - self._threads
             if missing > 0:
                 more = max(missing, self._threads)
-                self._server.requests.grow(more)
+                usual = threading.stack_size(STACK)
+                try:
+                    self._server.requests.grow(more)
+                finally:
+                    threading.stack_size(usual)
                 self._threads += more
 
     def stop(self) -> None:
