@@ -66,6 +66,8 @@ class Ca:
             self._key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
             also = (folder / ALSO).read_bytes() if (folder / ALSO).exists() else b""
             self._certificate = x509.load_pem_x509_certificate(certificate)
+            if self._key.public_key() != self._certificate.public_key():
+                raise ValueError(f"{KEY} is not the key of {CERTIFICATE}")  # one is being copied
         except (OSError, ValueError) as error:
             raise errors.StartError(
                 why=f"The CA in {folder} can't be read ({error}); `dolium ca init` makes one, "

@@ -1,12 +1,13 @@
 """TLS under Cheroot, with the handshake in a worker thread and a bound on its time.
 
 Cheroot's own adapter shakes hands in the thread that accepts: one client that connects and says
-nothing holds up all others for as long as the server's time-out.
+nothing holds up all others for as long as the server's time-out. Here it costs no thread at all.
 """
 
 from __future__ import annotations
 
 import logging
+import select
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,8 @@ LOG = logging.getLogger(__name__)
 
 SHAKE_S = 5.0
 """How long a handshake may take."""
+READ_S = 10.0
+"""How long a client may be silent in the middle of a request."""
 
 PEER = "dolium.peer"
 """Where the WSGI environment has the other end's Peer, None when it showed no certificate."""
@@ -51,19 +54,29 @@ class Adapter(Base):
 
 
 class Connection(HTTPConnection):
-    """A connection that shakes hands when a worker first has it."""
+    """Shakes hands in a worker, and leaves the worker whenever it has nothing to say."""
 
     def communicate(self) -> bool:
-        """One request; False closes the connection."""
-        if not self.ssl_env and not self._shake():
-            return False
+        """One request; False closes the connection, True puts it aside until more is to be read."""
+        if not self.ssl_env:
+            if not self._speaks():
+                return True
+            if not self._shake():
+                return False
+            if not self.socket.pending() and not self._speaks():
+                return True
         return bool(super().communicate())  # type: ignore[no-untyped-call]
+
+    def _speaks(self) -> bool:
+        look = select.poll()
+        look.register(self.socket, select.POLLIN)
+        return bool(look.poll(0))
 
     def _shake(self) -> bool:
         try:
             self.socket.settimeout(SHAKE_S)
             self.socket.do_handshake()
-            self.socket.settimeout(self.server.timeout)
+            self.socket.settimeout(min(READ_S, self.server.timeout))
         except (OSError, ValueError) as error:
             LOG.info("no TLS with %s: %s", self.remote_addr, error)
             return False

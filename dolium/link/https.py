@@ -30,6 +30,9 @@ PORT = 9518
 
 CALL_S = 30.0
 """How long the control side may take for what does not wait: a commit on a busy database."""
+POLL_S = 8.0
+"""The same for a poll, after the time that it may wait: a control process may have gone without a
+word, and another would have news."""
 ONCE = frozenset({"execute"})
 """Questions that are never put twice, as nobody knows whether the first one was carried out."""
 
@@ -81,7 +84,7 @@ class HttpsControl:
     def wishes(self, host: str, boot: str, since: int, wait_s: float) -> Page:
         """Pull what changed. Where the control side has no room for those who wait, wait here."""
         pull = Pull(host=host, boot=boot, since=since, wait_s=wait_s)
-        body, headers = self._exchange("wishes", msgspec.json.encode(pull), CALL_S + wait_s)
+        body, headers = self._exchange("wishes", msgspec.json.encode(pull), POLL_S + wait_s)
         page = msgspec.json.decode(body, type=Page)
         later = headers.get(CROWDED)
         if later and page.revision == since and not page.full:
@@ -187,7 +190,11 @@ class HttpsHosts:
 
 def towards(address: str) -> str:
     """The address by which this machine speaks to another; nothing is sent for that."""
-    for family, _, _, _, target in socket.getaddrinfo(address, PORT, type=socket.SOCK_DGRAM):
+    try:
+        found = socket.getaddrinfo(address, PORT, type=socket.SOCK_DGRAM)
+    except OSError:
+        return ""
+    for family, _, _, _, target in found:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect(target)

@@ -13,13 +13,15 @@ from http.client import HTTPMessage, HTTPResponse, HTTPSConnection
 
 from dolium import errors
 from dolium.link.peer import Peer, bearer
-from dolium.link.wire import MOST, PREFIX, revived
+from dolium.link.wire import MOST_ANSWERED, PREFIX, revived
 
 LOG = logging.getLogger(__name__)
 
 CONNECT_S = 3.0
 """How long a connection and its handshake may take."""
 MOST_IDLE = 8
+IDLE_S = 45.0
+"""A connection that was not used for so long is not used again: the server ends it after 60."""
 PIECE = 256 * 1024
 HEADERS = {"Content-Type": "application/json"}
 
@@ -80,7 +82,8 @@ class Wire:
                     return None
                 connection = self._idle.pop()
             # Made with an older certificate, or ended by the other side meanwhile: no use.
-            if connection.context is context and not connection.ended():
+            fresh = time.monotonic() - connection.used < IDLE_S
+            if fresh and connection.context is context and not connection.ended():
                 return connection
             connection.close()
 
@@ -117,6 +120,7 @@ class Wire:
         return body, reply.headers
 
     def _keep(self, connection: _Connection) -> None:
+        connection.used = time.monotonic()
         with self._lock:
             if len(self._idle) < MOST_IDLE:
                 self._idle.append(connection)
@@ -140,6 +144,7 @@ class _Connection(HTTPSConnection):
     def __init__(self, address: str, port: int, context: ssl.SSLContext, connect_s: float) -> None:
         super().__init__(address, port, timeout=connect_s, context=context)
         self.context = context
+        self.used = 0.0
 
     def ended(self) -> bool:
         """Whether the other side has closed it: nothing else is to be read between calls.
@@ -158,8 +163,8 @@ def _read(reply: HTTPResponse, until: float) -> bytes:
     while piece := reply.read1(PIECE):
         pieces.append(piece)
         size += len(piece)
-        if size > MOST:
-            raise http.client.HTTPException(f"the answer is larger than {MOST} bytes")
+        if size > MOST_ANSWERED:
+            raise http.client.HTTPException(f"the answer is larger than {MOST_ANSWERED} bytes")
         if time.monotonic() > until:
             raise TimeoutError("the answer did not end in time")
     reply.read()  # nothing is left; only this lets the connection be used again

@@ -25,7 +25,7 @@ from dolium.link.endpoints import Call, Endpoint, Endpoints
 from dolium.link.keeper import Keeper
 from dolium.link.peer import CONTROL, HOST, Peer
 from dolium.link.serving import Serving, Size
-from dolium.link.wire import CROWDED, MOST, Nothing, Pull, Strangers, Topics
+from dolium.link.wire import CROWDED, MOST_ASKED, Nothing, Pull, Strangers, Topics
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Authority, Certified, Enrol, Renew
 from dolium.model.host import Hello, Welcome
@@ -177,7 +177,7 @@ class ControlEnd:
             idle_s=60,
             backlog=1024,
             header=16 * 1024,
-            body=MOST,
+            body=MOST_ASKED,
         )
         self._serving = Serving(
             Endpoints(table, self._admit, clock),
@@ -248,7 +248,10 @@ class ControlEnd:
             else:
                 call.headers.append((CROWDED, str(BACK_S)))
             wait_s = min(pull.wait_s, LONGEST_S) if taken else 0.0
-            return self._control.wishes(pull.host, pull.boot, pull.since, wait_s)
+            page = self._control.wishes(pull.host, pull.boot, pull.since, wait_s)
+        assert call.peer
+        self._admit(call.peer)  # it may have been revoked while it waited
+        return page
 
     def _post(self, call: Call) -> Ack:
         facts: Facts = call.message

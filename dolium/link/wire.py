@@ -18,8 +18,10 @@ PREFIX = "/link/v1/"
 CROWDED = "Retry-After"
 """Header of a poll that was answered early for want of room: come back after so many seconds."""
 
-MOST = 64 * 2**20
-"""Bytes of one message; a full page of a thousand containers has 3 MB."""
+MOST_ASKED = 8 * 2**20
+"""Bytes of a message; a batch of facts has at most 1 MB. Anybody may send as much."""
+MOST_ANSWERED = 64 * 2**20
+"""Bytes of an answer; a full page of a thousand containers has 3 MB."""
 
 
 class Pull(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,8 @@ from dolium.link.peer import bearer
 from dolium.link.wire import Nothing, Pull, Strangers, Topics
 from dolium.model.enrolment import Enrol, token
 from dolium.model.wish import Facts, Question
-from tests.link.ends import Control, Echo, hello
+from dolium.store import hosts
+from tests.link.ends import Control, Echo, beside, eventually, hello
 
 HOUR = 3600.0
 QUESTION = Question(what="logs", uuid="u")
@@ -242,6 +243,27 @@ def test_a_revoked_host_is_refused_everywhere_after_a_refresh(control: Control) 
         asks.ask("host1", QUESTION)
 
 
+def test_a_host_that_is_revoked_while_it_waits_gets_nothing(control: Control) -> None:
+    control.enrol("host1")
+    end = control.join("host1")
+    end.control.hello(hello("host1", "boot"))
+    refused: list[errors.Untrusted] = []
+
+    def wait() -> None:
+        try:
+            end.control.wishes("host1", "boot", 1, 25.0)
+        except errors.Untrusted as error:
+            refused.append(error)
+
+    poll = beside(wait)
+    eventually(lambda: "host:host1" in control.store.hints._waiting)
+    enrolment.revoke(control.store, control.clock, "host1")
+    control.enrolment.refresh()
+    control.store.write(lambda tx: hosts.stamp(tx, "host1"))
+    poll.join(20)
+    assert len(refused) == 1
+
+
 def test_a_revoked_token_is_void(control: Control) -> None:
     read = token(control.token("host1"))
     enrolment.revoke(control.store, control.clock, "host1")
@@ -397,6 +419,15 @@ def test_a_hosts_certificate_passes_for_no_web_server(control: Control) -> None:
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [
         "dolium://host/api.example/1"
     ]
+
+
+def test_a_ca_that_is_half_copied_is_not_used(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        certificates.found(tmp_path / name, 0.0)
+    key = (tmp_path / "two" / certificates.KEY).read_bytes()
+    tls.write(tmp_path / "one" / certificates.KEY, key)
+    with pytest.raises(errors.StartError, match=r"ca\.key is not the key of ca\.crt"):
+        certificates.Ca(tmp_path / "one")
 
 
 def test_a_ca_is_made_once_and_missed_clearly(tmp_path: Path) -> None:
