@@ -106,7 +106,7 @@ class HttpsControl:
     def close(self) -> None:
         """Close what is kept."""
         for wire in self._wires:
-            wire.drop()
+            wire.close()
 
     def _call(self, name: str, message: msgspec.Struct, kind: type[T]) -> T:
         body, _ = self._exchange(name, msgspec.json.encode(message), CALL_S)
@@ -167,7 +167,7 @@ class HttpsHosts:
         with self._lock:
             wires, self._wires = self._wires, {}
         for _, wire in wires.values():
-            wire.drop()
+            wire.close()
 
     def _wire(self, host: str, place: tuple[str, int]) -> Wire:
         def expects(peer: Peer | None) -> bool:
@@ -184,7 +184,7 @@ class HttpsHosts:
             wire = Wire(*place, self._identity.client, expects)
             self._wires[host] = (place, wire)
         if known:
-            known[1].drop()
+            known[1].close()
         return wire
 
 

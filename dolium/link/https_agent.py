@@ -147,7 +147,7 @@ def _call(
     try:
         body, _ = wire.call(name, msgspec.json.encode(message), PATIENCE_S)
     finally:
-        wire.drop()
+        wire.close()
     return msgspec.json.decode(body, type=kind)
 
 

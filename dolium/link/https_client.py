@@ -43,6 +43,7 @@ class Wire:
         self._context, self._expects = context, expects
         self._lock = threading.Lock()
         self._idle: list[_Connection] = []
+        self._closed = False
 
     def call(
         self, name: str, message: bytes, timeout_s: float, *, again: bool = True
@@ -73,6 +74,11 @@ class Wire:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    def close(self) -> None:
+        """Close what is kept, and what is in use as soon as it is not."""
+        self._closed = True
+        self.drop()
 
     def _kept(self) -> _Connection | None:
         context = self._context()
@@ -122,7 +128,7 @@ class Wire:
     def _keep(self, connection: _Connection) -> None:
         connection.used = time.monotonic()
         with self._lock:
-            if len(self._idle) < MOST_IDLE:
+            if len(self._idle) < MOST_IDLE and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -125,7 +125,7 @@ class _Sender:
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, PAUSE_S)
                     self._topics.clear()
-        self._wire.drop()
+        self._wire.close()
 
     def _take(self) -> tuple[str, ...] | None:
         with self._changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+SPARE_FILES = 512
+"""Files that are open besides a server's connections."""
 
 STACK = 2**20
 """Bytes of a thread's stack where many are made; the usual 8 MiB are no memory, but count where
@@ -92,6 +96,7 @@ class Serving:
 
     def start(self) -> None:
         """Take the port and begin to answer; raises StartError when the port is taken."""
+        _allow(self._size.connections)
         try:
             _try(self._listen, self.port)
             self._server.prepare()
@@ -141,6 +146,18 @@ class Serving:
 def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
     """What Cheroot would write to stderr."""
     LOG.log(level, "%s", msg, exc_info=traceback)
+
+
+def _allow(connections: int) -> None:
+    """Let this process have as many files open: most systems give 1,024 to who doesn't ask."""
+    wanted = connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        LOG.warning("only %d files may be open, %d are wanted: raise LimitNOFILE", most, wanted)
 
 
 def _try(listen: str, port: int) -> None:
