@@ -43,10 +43,17 @@ class Default(Struct, frozen=True):
 class Api(Struct, frozen=True):
     """`[api]`: the container API."""
 
-    listen: Annotated[str, _about("Address to listen on. Loopback unless you have TLS.")] = (
+    listen: Annotated[str, _about("Address to listen on; one that is not loopback needs TLS.")] = (
         "127.0.0.1"
     )
     port: Annotated[int, _about("TCP port.", ge=1, le=65535)] = 9517
+    tls_cert: Annotated[
+        str, _about("Certificate with its chain, PEM; empty: Dolium's CA makes one where needed.")
+    ] = ""
+    tls_key: Annotated[str, _about("Its key, PEM, without a password.")] = ""
+    public_url: Annotated[
+        str, _about("Where clients find the API; empty: the address it listens on.")
+    ] = ""
     threads: Annotated[int, _about("Requests answered at the same time.", ge=1)] = 16
     max_limit: Annotated[int, _about("Most items of a page.", ge=1)] = 1000
     policy_file: Annotated[str, _about("oslo.policy file that overrides defaults.")] = ""
@@ -152,6 +159,27 @@ class Agent(Struct, frozen=True):
     workers: Annotated[int, _about("Containers worked on at once; 0: twice the cores.", ge=0)] = 0
 
 
+class Link(Struct, frozen=True):
+    """`[link]`: how hosts and control processes of several machines talk."""
+
+    ca_dir: Annotated[
+        str, _about("Folder of Dolium's CA on control nodes; empty: ca in the state directory.")
+    ] = ""
+    listen: Annotated[str, _about("Address a control process listens on.")] = "127.0.0.1"
+    port: Annotated[int, _about("Its TCP port.", ge=1, le=65535)] = 9518
+    polls: Annotated[int, _about("Agents that wait on one control process at most.", ge=1)] = 2000
+    url: Annotated[
+        list[str], _about("Where agents find control processes: https://ADDRESS:PORT, several.")
+    ] = msgspec.field(default_factory=list)
+    agent_listen: Annotated[str, _about("Address an agent answers control processes on.")] = (
+        "127.0.0.1"
+    )
+    agent_port: Annotated[int, _about("Its TCP port.", ge=1, le=65535)] = 9519
+    agent_address: Annotated[
+        str, _about("Where control processes reach it; empty: the address it speaks to them by.")
+    ] = ""
+
+
 class Config(Struct, frozen=True):
     """All of it."""
 
@@ -165,6 +193,7 @@ class Config(Struct, frozen=True):
     placing: Placing = Placing()
     network: Network = Network()
     agent: Agent = Agent()
+    link: Link = Link()
 
     @property
     def host(self) -> str:
@@ -175,6 +204,16 @@ class Config(Struct, frozen=True):
     def state_dir(self) -> Path:
         """The folder everything is kept in."""
         return Path(self.default.state_dir)
+
+    @property
+    def ca_dir(self) -> Path:
+        """Where control nodes have Dolium's CA."""
+        return Path(self.link.ca_dir) if self.link.ca_dir else self.state_dir / "ca"
+
+    @property
+    def link_dir(self) -> Path:
+        """Where a host keeps what it was enrolled with."""
+        return self.state_dir / "link"
 
 
 _WHERE = re.compile(r" from LocationInfo\(.*?detail='([^']*)'\)")

@@ -209,6 +209,15 @@ class HostDown(Error):
     text = "Host {host} does not answer"
 
 
+# --- the link --------------------------------------------------------------------------------
+
+
+class Untrusted(Error):
+    """The other end's certificate does not allow that, or is none that counts."""
+
+    status, code, text = 403, "dolium.untrusted", "{why}"
+
+
 # --- drivers ---------------------------------------------------------------------------------
 
 

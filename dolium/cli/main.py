@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from dolium import __version__, conf, errors
@@ -49,6 +50,16 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    _of_one_machine(add)
+    _of_a_cloud(add)
+    return parser
+
+
+Add = Callable[[str, object, str], argparse.ArgumentParser]
+"""Adds a command: its name, what it runs, what it is for."""
+
+
+def _of_one_machine(add: Add) -> None:
     add("up", _up, "start everything in the foreground; Ctrl-C or `dolium down` stops it")
     status = add("status", _status, "show what runs; exit status 1 when Dolium does not answer")
     status.add_argument("--json", action="store_true", help="for programs")
@@ -56,6 +67,30 @@ def _parser() -> argparse.ArgumentParser:
     add("engine", _engine, "print the address of the engine in use, for DOCKER_HOST")
     gateway = add("gateway", _gateway, "print the gateway of a project's default network")
     gateway.add_argument("--project", metavar="ID", help="default: the demo project")
+
+
+def _of_a_cloud(add: Add) -> None:
+    authority = add("ca", _ca, "make the CA that certifies hosts and control processes")
+    authority.add_argument("what", choices=["init"])
+    host = add("host", _host, "on a control node: let a host enrol, or refuse it from now on")
+    host.add_argument("what", choices=["token", "revoke"])
+    host.add_argument("name", metavar="NAME", help="the host's name, [DEFAULT] host there")
+    host.add_argument(
+        "--ttl", metavar="SECONDS", type=int, default=3600, help="how long the token is good"
+    )
+    enrol = add(
+        "enrol", _enrol, "on a host: turn a token of `dolium host token` into a certificate"
+    )
+    enrol.add_argument(
+        "--token-file", metavar="FILE", help="where the token is; - is standard input"
+    )
+    enrol.add_argument(
+        "--url",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="a control process (default: [link] url)",
+    )
     database = add("db", _db, "look at the database or bring it to this version's schema")
     database.add_argument(
         "what",
@@ -63,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
         help="sync: make or upgrade it; version: print its schema's; "
         "check: exit status 1 unless it is this Dolium's",
     )
-    return parser
 
 
 def config_of(arguments: argparse.Namespace) -> conf.Config:
@@ -109,11 +143,31 @@ def _gateway(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _ca(arguments: argparse.Namespace) -> int:
+    from dolium.cli import hosts
+
+    return hosts.found(config_of(arguments))
+
+
+def _host(arguments: argparse.Namespace) -> int:
+    from dolium.cli import hosts
+
+    if arguments.what == "revoke":
+        return hosts.revoke(config_of(arguments), arguments.name)
+    return hosts.offer(config_of(arguments), arguments.name, arguments.ttl)
+
+
+def _enrol(arguments: argparse.Namespace) -> int:
+    from dolium.cli import hosts
+
+    return hosts.enrol(config_of(arguments), arguments.url, arguments.token_file)
+
+
 def _db(arguments: argparse.Namespace) -> int:
+    from dolium.cli import database
     from dolium.store import connect, upgrade
 
-    config = config_of(arguments)
-    place = connect.where(config.database, config.state_dir / "dolium.sqlite")
+    place = database.place(config_of(arguments))
     if arguments.what == "version":
         sys.stdout.write(f"{upgrade.version(place) or 'there is no database yet'}\n")
     elif arguments.what == "check":

@@ -20,6 +20,7 @@ from dolium.api import app
 from dolium.api.auth import Auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.cli.listening import Tls
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
 from dolium.control.hosts import Hosts
@@ -56,7 +57,14 @@ def network_driver(config: conf.Config, deployment: str) -> Driver:
 class Control:
     """Api and conductor."""
 
-    def __init__(self, config: conf.Config, store: Store, deployment: str, auth: Auth) -> None:
+    def __init__(
+        self,
+        config: conf.Config,
+        store: Store,
+        deployment: str,
+        auth: Auth,
+        tls: Tls | None = None,
+    ) -> None:
         clock, rng = SystemClock(), random.Random()
         self.link = LocalHosts()
         self.networks = Networks(store, network_driver(config, deployment))
@@ -78,6 +86,7 @@ class Control:
             config.api.listen,
             config.api.port,
             config.api.threads,
+            tls.context if tls else None,
         )
 
 

@@ -17,6 +17,7 @@ from dolium import conf, errors
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
+from dolium.cli import listening
 from dolium.cli.state import Running, State
 from dolium.model.clock import SystemClock
 
@@ -56,6 +57,8 @@ def _start(
     config: conf.Config, state: State, stack: contextlib.ExitStack, ending: threading.Event
 ) -> Running:
     """Start the parts in order; `stack` stops them in the opposite one."""
+    listening.check_identity(config)
+    api_tls = listening.api_tls(config, SystemClock())
     keystone = keystone_of(config, state)
     keystone.launch()  # it loads while the rest starts
     stack.callback(keystone.stop)
@@ -73,7 +76,7 @@ def _start(
     deployment = deployments.ensure(store, SystemClock().now())
 
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
-    control = Control(config, store, deployment, auth)
+    control = Control(config, store, deployment, auth, api_tls)
     host = Host(config, state.agent, deployment)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
@@ -85,6 +88,9 @@ def _start(
     stack.callback(beside.stop)
     control.server.start()
     stack.callback(control.server.stop)
+    if api_tls:
+        api_tls.start()
+        stack.callback(api_tls.stop)
     control.conductor.start()
     stack.callback(control.conductor.stop)
     host.join(beside.socket)
@@ -101,7 +107,7 @@ def _start(
     return Running(
         pid=os.getpid(),
         started=_started(),
-        api=f"http://{config.api.listen}:{control.server.port}/v1",
+        api=f"{listening.api_url(config)}/v1",
         identity=keystone.auth_url,
         engine_socket=str(beside.socket),
         own_engine=beside.ours,
@@ -138,13 +144,12 @@ def _auth(keystone: Keystone) -> Options:
 
 def keystone_of(config: conf.Config, state: State) -> Keystone:
     """The Keystone beside this Dolium."""
-    api = f"http://{config.api.listen}:{config.api.port}/v1"
     return Keystone(
         state.folder,
         address=config.identity.listen,
         port=config.identity.port,
         region=config.identity.region,
-        services={"container": api},
+        services={"container": f"{listening.api_url(config)}/v1"},
     )
 
 

@@ -93,9 +93,12 @@ class Hosts:
         return Ack(sequence=max((fact.sequence for fact in facts.facts), default=0))
 
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
-        """What became of containers that the host found and has no wish for."""
+        """What became of containers that the host found and has no wish for.
+
+        Another host's containers are unknown to this one, whatever became of them.
+        """
         with self._store.read() as connection:
-            alive, gone = containers.fates(connection, uuids)
+            alive, gone = containers.fates(connection, host, uuids)
         strangers = [uuid for uuid in uuids if uuid not in alive]
         return Fate(
             gone=tuple(uuid for uuid in strangers if uuid in gone),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from dolium.model.enrolment import Authority, Certified, Enrol
 from dolium.model.host import Hello, Welcome
 from dolium.model.wish import Ack, Answer, Facts, Fate, Page, Question
 
@@ -45,4 +46,28 @@ class Hosts(Protocol):
 
     def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
         """Put a question to a host. Raises HostDown when it can't be reached."""
+        ...
+
+
+class Registrar(Protocol):
+    """Who knows which hosts may use the link, and certifies them (control/enrolment.py)."""
+
+    def authority(self) -> Authority:
+        """When a host that knows nobody yet asks whom to trust; it compares with its token."""
+        ...
+
+    def enrol(self, asked: Enrol) -> Certified:
+        """When a host comes with a token. The same request with the same token may be repeated."""
+        ...
+
+    def renew(self, host: str, generation: int, request: str) -> Certified:
+        """When half of a certificate's life is over."""
+        ...
+
+    def accepts(self, host: str, generation: int) -> bool:
+        """At each request: whether certificates of this enrolment still count."""
+        ...
+
+    def refresh(self) -> None:
+        """Several times a minute: learn what was revoked elsewhere."""
         ...

@@ -32,6 +32,9 @@ class Hello(Struct, frozen=True, kw_only=True):
     boot: str
     """Random id of this run of the agent; an older boot's words count for nothing."""
     inventory: Inventory
+    address: str = ""
+    """Where the agent answers questions; the link's own matter, empty inside one process."""
+    port: int = 0
 
 
 class Welcome(Struct, frozen=True, kw_only=True):

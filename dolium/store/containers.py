@@ -290,11 +290,15 @@ _BURIED = Plain(
 )
 
 
-def fates(connection: sa.Connection, uuids: Sequence[str]) -> tuple[set[str], set[str]]:
-    """(those that have a row, those certainly gone)."""
-    alive = connection.execute(sa.select(table.c.uuid).where(table.c.uuid.in_(uuids)))
+def fates(connection: sa.Connection, host: str, uuids: Sequence[str]) -> tuple[set[str], set[str]]:
+    """(those that have a row on the host, those certainly gone from it)."""
+    alive = connection.execute(
+        sa.select(table.c.uuid).where(table.c.uuid.in_(uuids), table.c.host == host)
+    )
     gone = connection.execute(
-        sa.select(tombstones.c.container_uuid).where(tombstones.c.container_uuid.in_(uuids))
+        sa.select(tombstones.c.container_uuid).where(
+            tombstones.c.container_uuid.in_(uuids), tombstones.c.host == host
+        )
     )
     return {row[0] for row in alive}, {row[0] for row in gone}
 

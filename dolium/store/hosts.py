@@ -67,6 +67,15 @@ def all_of_them(connection: sa.Connection) -> list[Host]:
     return [Host(*row) for row in _ALL.run(connection, {})]
 
 
+_PLACE = Plain(sa.select(table.c.address, table.c.port).where(_THE))
+
+
+def place(connection: sa.Connection, name: str) -> tuple[str, int] | None:
+    """Where a host answers questions; None when it told no address."""
+    row = _PLACE.run(connection, {"host": name}).fetchone()
+    return (row[0], row[1]) if row and row[0] else None
+
+
 Load = tuple[str, int, float, bool, int, int, int]
 """What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB."""
 _LOADS = Plain(
@@ -95,6 +104,8 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
         "boot": hello.boot,
         "zone": inventory.zone,
         "inventory": msgspec.json.encode(inventory),
+        "address": hello.address or None,
+        "port": hello.port or None,
         "updated_at": at,
     }
     values |= dict(zip(("total_cpu_m", "total_memory_mib", "total_disk_gib"), totals, strict=True))

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -71,6 +71,19 @@ hosts = Table(
     Column("horizon", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double),
+    Column("address", String(255)),
+    Column("port", Integer),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("token_sha256", String(64)),
+    Column("token_until", Double),
+    Column("request_sha256", String(64)),
+    Column("updated_at", Double, nullable=False),
 )
 
 containers = Table(

@@ -9,7 +9,17 @@ from tests.perf.figure import Figure
 from tests.perf.installation import Owned
 from tests.perf.lab import Lab
 
-BANNED = ("eventlet", "oslo_messaging", "openstack", "docker", "sqlalchemy.orm", "alembic")
+BANNED = (
+    "eventlet",
+    "oslo_messaging",
+    "openstack",
+    "docker",
+    "sqlalchemy.orm",
+    "alembic",
+    "dolium.link.certificates",  # cryptography's X.509
+    "dolium.link.handshake",
+    "dolium.link.https",
+)
 
 
 def found(names: Iterable[str]) -> list[str]:

@@ -1,0 +1,91 @@
+"""Where the API listens, and that nothing listens in plain text where others could listen too."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dolium import conf, errors
+from dolium.model.clock import Clock
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class Tls:
+    """TLS of a listening address, looked after from `start` to `stop`."""
+
+    def __init__(
+        self, context: Callable[[], ssl.SSLContext], refresh: Callable[[], object]
+    ) -> None:
+        """refresh: makes or reads a new certificate when it is time to."""
+        from dolium.link.keeper import Keeper
+
+        self.context = context
+        self._keeper = Keeper("tls-keeper", [refresh])
+        self.start, self.stop = self._keeper.start, self._keeper.stop
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can speak to it."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def api_tls(config: conf.Config, clock: Clock) -> Tls | None:
+    """How the API is served: None on loopback without a certificate. Raises StartError."""
+    api = config.api
+    if api.tls_cert or api.tls_key:
+        from dolium.link.tls import Files
+
+        if not (api.tls_cert and api.tls_key):
+            raise errors.StartError(why="[api] tls_cert and tls_key belong together: give both")
+        files = Files(Path(api.tls_cert), Path(api.tls_key))
+        return Tls(files.server, files.refresh)
+    if is_loopback(api.listen):
+        return None
+    if not config.ca_dir.exists():
+        raise errors.StartError(
+            why=f"The API would listen on {api.listen} without TLS: set [api] tls_cert and "
+            "tls_key, or let `dolium ca init` make a CA that certifies it"
+        )
+    from dolium.link.https_control import Own
+
+    own = Own(config.ca_dir, config.host, clock)
+    return Tls(own.web(web_names(config)), own.refresh)
+
+
+def check_identity(config: conf.Config) -> None:
+    """The Keystone beside `dolium up` speaks plain HTTP: others must not hear it."""
+    listen = config.identity.listen
+    if not is_loopback(listen):
+        raise errors.StartError(
+            why=f"[identity] listen {listen} is not loopback, and this Keystone has no TLS: "
+            "put a TLS proxy in front of 127.0.0.1, or use the cloud's own Keystone"
+        )
+
+
+def web_names(config: conf.Config) -> list[str]:
+    """Names and addresses that clients may use for the API."""
+    names = [config.api.listen, socket.getfqdn(), config.host, "localhost", "127.0.0.1"]
+    public = urlsplit(config.api.public_url).hostname
+    wanted = [public, *names] if public else names
+    return list(dict.fromkeys(name for name in wanted if name not in ("0.0.0.0", "::", "")))  # noqa: S104 - compared, not bound
+
+
+def api_url(config: conf.Config) -> str:
+    """Where clients find the API, without the version."""
+    api = config.api
+    if api.public_url:
+        return api.public_url.rstrip("/").removesuffix("/v1")
+    secure = api.tls_cert or not is_loopback(api.listen)
+    address = f"[{api.listen}]" if ":" in api.listen else api.listen
+    if api.listen in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        address = socket.getfqdn()
+    return f"{'https' if secure else 'http'}://{address}:{api.port}"

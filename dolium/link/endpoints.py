@@ -1,0 +1,94 @@
+"""The WSGI side of the https link: one table of calls, each for certain roles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dolium import errors
+from dolium.link.handshake import PEER
+from dolium.link.peer import Peer
+from dolium.link.wire import PREFIX, refusal
+from dolium.model.clock import Clock
+
+LOG = logging.getLogger(__name__)
+
+JSON = "application/json"
+REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class Call(Struct):
+    """One call under way."""
+
+    peer: Peer | None
+    message: Any
+    headers: list[tuple[str, str]] = msgspec.field(default_factory=list)
+    """What the answer shall bear besides."""
+
+
+class Endpoint(Struct, frozen=True):
+    """One thing that can be called."""
+
+    message: type[Struct]
+    roles: tuple[str, ...]
+    """Whose certificates may; empty: who has none yet may too."""
+    work: Callable[[Call], Any]
+
+
+class Endpoints:
+    """A WSGI application."""
+
+    def __init__(
+        self, table: Mapping[str, Endpoint], admit: Callable[[Peer], None], clock: Clock
+    ) -> None:
+        """admit: raises Untrusted for a peer that has lost its rights."""
+        self._table = {f"{PREFIX}{name}": endpoint for name, endpoint in table.items()}
+        self._admit = admit
+        self._clock = clock
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request; never raises."""
+        peer: Peer | None = environ.get(PEER)
+        call = Call(peer, None)
+        try:
+            status, body = 200, self._answer(environ, call)
+        except errors.Error as error:
+            if isinstance(error, errors.Untrusted):
+                who = f"{peer.role} {peer.name}" if peer else "somebody without a certificate"
+                LOG.warning("refused %s (%s): %s", who, environ.get("REMOTE_ADDR"), error)
+            status, body = error.status, refusal(error)
+        except Exception:
+            LOG.exception("%s: a bug", environ.get("PATH_INFO"))
+            status, body = 500, refusal(errors.Error())
+        head = [("Content-Type", JSON), ("Content-Length", str(len(body))), *call.headers]
+        start(REASONS[status], head)
+        return [body]
+
+    def _answer(self, environ: dict[str, Any], call: Call) -> bytes:
+        path = environ.get("PATH_INFO", "")
+        endpoint = self._table.get(path)
+        if endpoint is None or environ.get("REQUEST_METHOD") != "POST":
+            raise errors.NotFound(kind="Call", id=path)
+        self._check(endpoint, call.peer)
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        try:
+            call.message = msgspec.json.decode(body, type=endpoint.message)
+        except msgspec.DecodeError as error:
+            raise errors.Malformed(why=f"can't be read: {error}") from None
+        return msgspec.json.encode(endpoint.work(call))
+
+    def _check(self, endpoint: Endpoint, peer: Peer | None) -> None:
+        if not endpoint.roles:
+            return
+        if peer is None:
+            raise errors.Untrusted(why="A certificate of Dolium's CA is needed for that")
+        if peer.until < self._clock.now():  # it ended while the connection was open
+            raise errors.Untrusted(why=f"The certificate of {peer.role} {peer.name} has expired")
+        if peer.role not in endpoint.roles:
+            raise errors.Untrusted(why=f"That is not for a {peer.role}")
+        self._admit(peer)

@@ -1,0 +1,167 @@
+"""An HTTP server inside the process: Cheroot in native threads, with or without TLS."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from cheroot import wsgi
+from msgspec import Struct
+
+from dolium import errors
+
+if TYPE_CHECKING:
+    import ssl
+
+LOG = logging.getLogger(__name__)
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+SPARE_FILES = 512
+"""Files that are open besides a server's connections."""
+
+STACK = 2**20
+"""Bytes of a thread's stack where many are made; the usual 8 MiB are no memory, but count where
+the kernel promises none twice.
+"""
+
+STOP_S = 5
+"""How long requests under way may take when the server stops."""
+
+
+class Size(Struct, frozen=True, kw_only=True):
+    """How much a server takes on."""
+
+    threads: int
+    """Requests answered at the same time."""
+    connections: int
+    """Connections kept open between requests."""
+    idle_s: int = 10
+    """How long such a connection is kept, and a client may be silent in the middle of a request."""
+    backlog: int = 128
+    header: int = 64 * 1024
+    """Bytes of all headers together."""
+    body: int
+    """Bytes of a request's body."""
+
+
+class Serving:
+    """Listens from `start` to `stop`."""
+
+    def __init__(
+        self,
+        app: Wsgi,
+        listen: str,
+        port: int,
+        size: Size,
+        *,
+        name: str,
+        group: str,
+        context: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        """Port 0 takes a free one; `port` tells which after the start.
+
+        group: of the configuration, where the address can be changed. context: TLS, by whatever
+        context it returns when a connection comes in.
+        """
+        self.port = port
+        self._listen, self._group = listen, group
+        self._size = size
+        self._threads = size.threads
+        self._growing = threading.Lock()
+        self._server = wsgi.Server(
+            (listen, port),
+            app,
+            numthreads=size.threads,
+            server_name="dolium",
+            request_queue_size=size.backlog,
+            shutdown_timeout=STOP_S,
+            timeout=size.idle_s,
+        )
+        self._server.max_request_header_size = size.header
+        self._server.max_request_body_size = size.body + size.header
+        self._server.keep_alive_conn_limit = size.connections
+        self._server.error_log = _log  # type: ignore[method-assign]
+        if context is not None:
+            from dolium.link import handshake  # loopback without TLS needs none of it
+
+            self._server.ssl_adapter = handshake.Adapter(context)
+            self._server.ConnectionClass = handshake.Connection
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Take the port and begin to answer; raises StartError when the port is taken."""
+        _allow(self._size.connections)
+        try:
+            _try(self._listen, self.port)
+            self._server.prepare()
+        except OSError as error:
+            raise errors.StartError(why=self._why(error)) from None
+        self.port = self._server.bind_addr[1]
+        self._thread.start()
+
+    def spare(self, held: int) -> None:
+        """So many threads are held by requests that wait: have the usual number besides.
+
+        Grows to twice as many at least, so that a herd is met in few steps; never shrinks.
+        """
+        with self._growing:
+            missing = held + self._size.threads - self._threads
+            if missing > 0:
+                more = max(missing, self._threads)
+                usual = threading.stack_size(STACK)
+                try:
+                    self._server.requests.grow(more)
+                finally:
+                    threading.stack_size(usual)
+                self._threads += more
+
+    def stop(self) -> None:
+        """Let requests under way end, answer no more."""
+        self._server.stop()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
+
+    def _serve(self) -> None:
+        try:
+            self._server.serve()
+        except Exception:
+            LOG.exception("the server %s ended", self._thread.name)
+
+    def _why(self, error: OSError) -> str:
+        where, group = f"port {self.port} of {self._listen}", self._group
+        known = {
+            errno.EADDRINUSE: f"Somebody else listens on {where}; stop them or set {group} port",
+            errno.EACCES: f"Only root may listen on {where}; set {group} port to one above 1023",
+            errno.EADDRNOTAVAIL: f"This machine has no address {self._listen}; set {group} listen",
+        }
+        return known.get(error.errno or 0, f"Can't listen on {where}: {error}")
+
+
+def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+    """What Cheroot would write to stderr."""
+    LOG.log(level, "%s", msg, exc_info=traceback)
+
+
+def _allow(connections: int) -> None:
+    """Let this process have as many files open: most systems give 1,024 to who doesn't ask."""
+    wanted = connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        LOG.warning("only %d files may be open, %d are wanted: raise LimitNOFILE", most, wanted)
+
+
+def _try(listen: str, port: int) -> None:
+    # Cheroot hides the error's number in a text and leaves its socket open.
+    family = socket.AF_INET6 if ":" in listen else socket.AF_INET
+    with socket.create_server((listen, port), family=family):
+        pass
