@@ -2,7 +2,7 @@
 
     index = Index(Random())
     index.put(host)               # a host appeared or anything about it changed
-    index.gather(group, members)  # how many members of a group each host has
+    index.gather(groups)          # how many members of each group each host has
     name = index.pick(request)    # None: see index.why(request)
     index.take(name, request)     # placed: count it (the durable claim is the arbiter)
     index.back(name, request)     # a claim was lost or a container is gone
@@ -58,16 +58,13 @@ class Index:
         for pool in self._pools.values():
             pool.drop(name)
 
-    def gather(self, group: int, members: Mapping[str, int]) -> None:
-        """Know how many members of a group each host has; what was known before is wrong."""
-        near = self._groups[group] = {}
-        for name, count in members.items():
-            if name in self._slots:
-                join(near, self._slots[name].path, count)
-
-    def scatter(self) -> None:
-        """Forget all groups."""
-        self._groups.clear()
+    def gather(self, groups: Mapping[int, Mapping[str, int]]) -> None:
+        """Know these groups and no others: how many members of each are on each host."""
+        self._groups = {group: {} for group in groups}
+        for group, members in groups.items():
+            for name, count in members.items():
+                if name in self._slots:
+                    join(self._groups[group], self._slots[name].path, count)
 
     def pick(self, request: Request) -> str | None:
         """The name of a host that fits, as the policy wants it; None only if none does."""

@@ -147,7 +147,9 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
 
 
 def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
-    """Give waiting containers to hosts: rows of id_, host, revision and addresses."""
+    """Give waiting containers to hosts: rows of id_, host, revision, addresses and
+    placed_reason.
+    """
     if tx.many(_PLACE, placed) != len(placed):
         raise errors.Changed(kind="Container", id="that waited for a host")
 
@@ -160,6 +162,7 @@ _PLACE = Plain(
         stage=_READY,
         revision=sa.bindparam("revision"),
         addresses=sa.bindparam("addresses"),
+        placed_reason=sa.bindparam("placed_reason"),
     )
 )
 
@@ -212,8 +215,22 @@ def on_host(connection: sa.Connection, host: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-Wait = tuple[int, str, str, int, int, int, bytes]
-"""A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB) and spec."""
+def hosts_of(
+    connection: sa.Connection, project_id: str, uuids: Iterable[str]
+) -> dict[str, str | None]:
+    """Where containers of a project are; those that are gone are left out."""
+    rows = connection.execute(
+        sa.select(table.c.uuid, table.c.host).where(
+            table.c.project_id == project_id, table.c.uuid.in_(list(uuids))
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+Wait = tuple[int, str, str, int, int, int, bytes, int | None]
+"""A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB), spec and
+group.
+"""
 
 
 def waiting(connection: sa.Connection, limit: int) -> list[Wait]:
@@ -231,6 +248,7 @@ _WAIT = Plain(
         table.c.memory_mib,
         table.c.disk_gib,
         table.c.spec,
+        table.c.group_id,
     )
     .where(table.c.stage == _WAITING)
     .order_by(table.c.id)

@@ -35,6 +35,8 @@ class Host(Struct, frozen=True):
     used_cpu_m: int
     used_memory_mib: int
     used_disk_gib: int
+    total_dedicated: int
+    used_dedicated: int
 
 
 _READ = tuple(table.c[name] for name in Host.__struct_fields__)
@@ -60,8 +62,10 @@ def all_of_them(connection: sa.Connection) -> list[Host]:
     return [Host(*row) for row in _ALL.run(connection, {})]
 
 
-Load = tuple[str, int, float, bool, int, int, int]
-"""What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB."""
+Load = tuple[str, int, float, bool, int, int, int, int]
+"""What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB and
+dedicated CPUs.
+"""
 _LOADS = Plain(
     sa.select(
         table.c.name,
@@ -71,6 +75,7 @@ _LOADS = Plain(
         table.c.used_cpu_m,
         table.c.used_memory_mib,
         table.c.used_disk_gib,
+        table.c.used_dedicated,
     )
 )
 
@@ -81,7 +86,10 @@ def loads(connection: sa.Connection) -> list[Load]:
     return found
 
 
-def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
+_TOTALS = ("total_cpu_m", "total_memory_mib", "total_disk_gib", "total_dedicated")
+
+
+def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) -> int:
     """Write a host's Hello down; returns its new epoch. A new boot cuts the older one off."""
     inventory: Inventory = hello.inventory
     values: dict[str, Any] = {
@@ -90,10 +98,10 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
         "inventory": msgspec.json.encode(inventory),
         "updated_at": at,
     }
-    values |= dict(zip(("total_cpu_m", "total_memory_mib", "total_disk_gib"), totals, strict=True))
+    values |= dict(zip(_TOTALS, totals, strict=True))
     found = tx.run(sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)).first()
     if found is None:
-        values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0}
+        values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0, "used_dedicated": 0}
         values |= {"uuid": str(uuids.uuid4()), "name": hello.host, "epoch": 1}
         values |= {"disabled": False, "revision": 1, "horizon": 0, "created_at": at}
         tx.run(table.insert(), values)
@@ -128,8 +136,11 @@ class Claim(Struct, frozen=True, kw_only=True, gc=False):
     cpu_m: int
     memory_mib: int
     disk_gib: int
+    dedicated: int = 0
+    """Whole CPUs for itself; `cpu_m` has what they take of what may be promised."""
 
 
+_DEDICATED = sa.bindparam("dedicated", type_=sa.Integer)
 _CLAIM = Plain(
     table.update()
     .where(
@@ -138,11 +149,17 @@ _CLAIM = Plain(
         table.c.used_cpu_m + sa.bindparam("cpu_m") <= table.c.total_cpu_m,
         table.c.used_memory_mib + sa.bindparam("memory_mib") <= table.c.total_memory_mib,
         table.c.used_disk_gib + sa.bindparam("disk_gib") <= table.c.total_disk_gib,
+        # What was promised before pinning was switched off keeps nobody else out.
+        sa.or_(
+            _DEDICATED == 0,
+            table.c.used_dedicated + _DEDICATED <= table.c.total_dedicated,
+        ),
     )
     .values(
         used_cpu_m=table.c.used_cpu_m + sa.bindparam("cpu_m"),
         used_memory_mib=table.c.used_memory_mib + sa.bindparam("memory_mib"),
         used_disk_gib=table.c.used_disk_gib + sa.bindparam("disk_gib"),
+        used_dedicated=table.c.used_dedicated + _DEDICATED,
         revision=table.c.revision + 1,
     )
 )
@@ -160,11 +177,12 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
     for one in wanted:
         total = sums.get(one.host)
         if total is None:
-            total = {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0}
+            total = {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0, "dedicated": 0}
             sums[one.host] = total
         total["cpu_m"] += one.cpu_m
         total["memory_mib"] += one.memory_mib
         total["disk_gib"] += one.disk_gib
+        total["dedicated"] += one.dedicated
     # One host is claimed or not: there is nothing to take back.
     savepoint = tx.connection.begin_nested() if len(sums) > 1 else None
     if tx.many(_CLAIM, list(sums.values())) != len(sums):
@@ -197,16 +215,20 @@ def release(tx: Tx, container_uuid: str) -> None:
             used_cpu_m=table.c.used_cpu_m - row.cpu_m,
             used_memory_mib=table.c.used_memory_mib - row.memory_mib,
             used_disk_gib=table.c.used_disk_gib - row.disk_gib,
+            used_dedicated=table.c.used_dedicated - row.dedicated,
         )
     )
     tx.hint("placer")
 
 
-def reclaim(tx: Tx, container_uuid: str, cpu_m: int, memory_mib: int) -> bool:
-    """Change what a placed container takes; False when its host has no room for more."""
+def reclaim(tx: Tx, container_uuid: str, cpu_m: int | None, memory_mib: int) -> bool:
+    """Change what a placed container takes (cpu_m None keeps its CPUs); False when its host has
+    no room for more.
+    """
     row = tx.run(sa.select(claims).where(claims.c.container_uuid == container_uuid)).first()
     if row is None:
         return True
+    cpu_m = row.cpu_m if cpu_m is None else cpu_m
     more = {"cpu_m": cpu_m - row.cpu_m, "memory_mib": memory_mib - row.memory_mib}
     fits: list[sa.ColumnElement[bool]] = [table.c.name == row.host]
     values: dict[str, Any] = {}

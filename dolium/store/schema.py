@@ -17,9 +17,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0003"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -52,6 +53,8 @@ hosts = Table(
     Column("used_cpu_m", BigInteger, nullable=False),
     Column("used_memory_mib", BigInteger, nullable=False),
     Column("used_disk_gib", BigInteger, nullable=False),
+    Column("total_dedicated", Integer, nullable=False, server_default="0"),
+    Column("used_dedicated", Integer, nullable=False, server_default="0"),
     Column("revision", BigInteger, nullable=False),
     Column("horizon", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
@@ -95,9 +98,12 @@ containers = Table(
     Column("guarded", LargeBinary, nullable=False),
     Column("look", LargeBinary, nullable=False),
     Column("addresses", LargeBinary, nullable=False),
+    Column("group_id", BigInteger),
+    Column("placed_reason", Text),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
+    Index("ix_containers_group", "group_id"),
     sqlite_autoincrement=True,
 )
 
@@ -110,6 +116,18 @@ claims = Table(
     Column("cpu_m", BigInteger, nullable=False),
     Column("memory_mib", BigInteger, nullable=False),
     Column("disk_gib", BigInteger, nullable=False),
+    Column("dedicated", Integer, nullable=False, server_default="0"),
+)
+
+placement_groups = Table(
+    "placement_groups",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("project_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name", name="uq_placement_groups_name"),
+    sqlite_autoincrement=True,  # a number that comes twice would join strangers
 )
 
 actions = Table(
