@@ -12,6 +12,7 @@ from dolium import conf, errors
 from dolium.cli.state import State
 from dolium.control import domains
 from dolium.control.domains import Loss, Radius, Why
+from dolium.model.placing import LEVELS
 from dolium.store import upgrade
 from dolium.store.store import Connection, Store
 
@@ -61,7 +62,9 @@ def _told(one: Why) -> str:
     else:
         lines.append("  waits for a host")
     if one.group is not None:
-        counts = ", ".join(f"{count} in its {level}" for level, count in one.others.items())
+        counts = ", ".join(
+            f"{count} {LEVELS[level].at} its {level}" for level, count in one.others.items()
+        )
         lines.append(f"  of group {one.group} there are now {counts or 'no others placed'}")
     return "\n".join(lines) + "\n"
 

@@ -23,6 +23,11 @@ class Level(IntEnum):
     def __str__(self) -> str:
         return self.name.lower()
 
+    @property
+    def at(self) -> str:
+        """The word before it in a sentence."""
+        return "in" if self <= Level.RACK else "on"
+
     def __format__(self, _: str) -> str:
         return str(self)
 

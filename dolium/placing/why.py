@@ -59,8 +59,15 @@ REASONS: tuple[tuple[Callable[[Known, Request], bool], str], ...] = (
         lambda known, ask: known.host.name in ask.avoid,
         "{has} a container of different_host",
     ),
-    (_too_far, "{is_} in another {ask.group.affinity} than group {ask.group.name}"),
-    (_too_near, "{is_} in a {ask.group.anti_affinity} that group {ask.group.name} is in"),
+    (
+        _too_far,
+        "{is_} {ask.group.affinity.at} another {ask.group.affinity} than group {ask.group.name}",
+    ),
+    (
+        _too_near,
+        "{is_} {ask.group.anti_affinity.at} a {ask.group.anti_affinity} with one of group "
+        "{ask.group.name}",
+    ),
     (
         lambda known, ask: ask.cpus > 0 and known.host.total.cpus == 0,
         "{does} not give CPUs to one container alone",
@@ -139,7 +146,7 @@ def _company(slot: Slot, request: Request, near: Near) -> str:
     assert group is not None
     if not near:
         return f"the first of group {group.name}"
-    counts = ", ".join(f"{near.get(slot.path[level], 0)} in its {level}" for level in Level)
+    counts = ", ".join(f"{near.get(slot.path[level], 0)} {level.at} its {level}" for level in Level)
     wanted = attempts(group)[0]
     gave_up = "" if wanted.allows(slot.path, near) else "; a soft rule could not be kept"
     return f"of group {group.name}: {counts}{gave_up}"

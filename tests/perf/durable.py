@@ -97,9 +97,12 @@ def _batch(db: sqlite3.Connection, ids: set[str], *, first: bool) -> Work:
         inserts[table] = [
             row for row in cursor if row[at] in ids or (first and table == "networks")
         ]
-    containers = db.execute("SELECT host, stage, revision, addresses, uuid FROM containers")
+    containers = db.execute(
+        "SELECT host, stage, revision, addresses, placed_reason, uuid FROM containers"
+    )
     hosts = db.execute(
-        "SELECT used_cpu_m, used_memory_mib, used_disk_gib, revision, name FROM hosts"
+        "SELECT used_cpu_m, used_memory_mib, used_disk_gib, used_dedicated, revision, name "
+        "FROM hosts"
     )
     return Work(inserts, [row for row in containers if row[-1] in ids], hosts.fetchall())
 
@@ -117,12 +120,13 @@ def _write(waiting: Path, path: Path, work: list[Work]) -> float:
                 marks = ", ".join("?" * len(rows[0]))
                 db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
         db.executemany(
-            "UPDATE containers SET host=?, stage=?, revision=?, addresses=? WHERE uuid=?",
+            "UPDATE containers SET host=?, stage=?, revision=?, addresses=?, placed_reason=? "
+            "WHERE uuid=?",
             batch.containers,
         )
         db.executemany(
-            "UPDATE hosts SET used_cpu_m=?, used_memory_mib=?, used_disk_gib=?, revision=? "
-            "WHERE name=?",
+            "UPDATE hosts SET used_cpu_m=?, used_memory_mib=?, used_disk_gib=?, "
+            "used_dedicated=?, revision=? WHERE name=?",
             batch.hosts,
         )
         db.execute("COMMIT")
