@@ -36,6 +36,8 @@ class Index:
         self._slots: dict[str, Slot] = {}
         self._pools: dict[Terms, Pool] = {}
         self._groups: dict[int, Near] = {}
+        self._met = 0
+        """Hosts that met the conditions of the last pick."""
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -74,6 +76,7 @@ class Index:
             best = self._named(request, asked, load)
         else:
             pool = self._pools.get(asked) or self._pool(asked)
+            self._met = len(pool.slots)
             if request.group is None:
                 best = self._policy.pick(pool.slots, load, self._rng)
             else:
@@ -133,17 +136,9 @@ class Index:
         )
 
     def because(self, name: str, request: Request) -> str:
-        """Why the request goes to the host that was picked; before it is taken."""
-        asked = terms(request)
-        pool = self._pools.get(asked)
+        """Why the request goes to the host that was just picked; before it is taken."""
         near = self._near(request) if request.group is not None else {}
-        return why.there(
-            self._slots[name],
-            request,
-            self._policy.about,
-            len(pool.slots) if pool is not None else len(self._slots),
-            near,
-        )
+        return why.there(self._slots[name], request, self._policy.about, self._met, near)
 
     def _near(self, request: Request) -> Near:
         assert request.group is not None
@@ -159,6 +154,7 @@ class Index:
             and request.host in (None, name)
             and meets(self._hosts[name], asked)
         ]
+        self._met = len(slots)
         if request.group is None:
             return self._policy.pick(slots, load, self._rng)
         near = self._near(request)

@@ -136,7 +136,7 @@ def there(slot: Slot, request: Request, about: str, hosts: int, near: Near) -> s
         chosen = "the only host that meets its conditions"
     else:
         chosen = f"{about}, of {hosts} hosts that meet its conditions"
-    chosen = f"{chosen}; {load:.0%} used with it"
+    chosen = f"{chosen}; {int(load * 100)}% used with it"
     return f"{_company(slot, request, near)}; {chosen}" if request.group else chosen
 
 

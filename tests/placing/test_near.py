@@ -237,6 +237,23 @@ def test_hosts_that_change_their_place_are_found_there(
     assert picked in feasible if feasible else picked is None
 
 
+def test_a_host_that_moved_to_another_rack_is_looked_for_there() -> None:
+    def host(name: str, rack: str) -> Host:
+        return Host(name=name, total=ROOM, free=ROOM, rack=rack)
+
+    index = filled([host("a", "r1"), host("b", "r2")])
+    index.gather({1: {"a": 1}})
+    group = Group(id=1, name="g", anti_affinity=Level.RACK)
+    asked = Request(uuid="u", project_id="p", cpu_m=1, memory_mib=1, group=group)
+    assert index.pick(asked) == "b"
+    index.put(host("b", "r1"))
+    assert index.pick(asked) is None
+    index.put(host("b", "r3"))
+    assert index.pick(asked) == "b"
+    index.drop("b")
+    assert index.pick(asked) is None
+
+
 def test_giving_back_a_member_undoes_taking_it() -> None:
     known = fleet(4, per_rack=1)
     index = filled(known)

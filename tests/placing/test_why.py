@@ -104,6 +104,7 @@ def test_what_was_chosen_is_said() -> None:
         index.put(host(name, rack=rack))
     index.gather({1: {"a": 2}})
     ask = Request(uuid="u", project_id="p", cpu_m=8000, memory_mib=1)
+    assert index.pick(replace(ask, avoid=frozenset("a"))) == "b"
     assert index.because("b", ask) == (
         "the emptiest of a few met by chance, of 2 hosts that meet its conditions; 50% used with it"
     )
