@@ -130,16 +130,15 @@ class Seat:
         by how many members are in the region, then in the zone, then in the rack.
         """
         near = self._near
-        inner = [pair for area in above for pair in area.areas.items()]
         if rules.affinity is None or level > rules.affinity:
-            free = [area for name, area in inner if name not in near]
+            free = [one for area in above for name, one in area.areas.items() if name not in near]
             if free:
                 yield _within(free, level)
-            if len(free) == len(inner):
-                return
         if rules.anti_affinity == level:
             return
-        taken = [(near[name], area) for name, area in inner if name in near]
+        taken = [
+            (near[name], one) for area in above for name, one in area.areas.items() if name in near
+        ]
         for tied in _tied(taken):
             if level is RACK:
                 yield tied

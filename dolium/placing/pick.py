@@ -61,7 +61,7 @@ class Spread:
         n = len(slots)
         enough = enough or self._samples or max(2, n.bit_length())
         best, least = None, inf
-        for step in walk(n, rng):
+        for step in walk(n, rng) if enough < n else range(n):
             slot = slots[step % n]
             share = load(slot)
             if share is None:
