@@ -113,10 +113,13 @@ class Placer:
 
     def place(self, tx: Tx, most: int) -> int:
         """Place at most so many within a transaction; returns how many were dealt with."""
-        waiting = [_waiting(row) for row in containers.waiting(tx.connection, most)]
+        rows = containers.waiting(tx.connection, most)
+        members = _members(tx, rows)
+        if members:  # who held a group until now may have placed some of these
+            rows = containers.waiting(tx.connection, most)
+        waiting = [_waiting(row) for row in rows if row[-1] is None or row[-1] in members]
         if not waiting:
             return 0
-        members = _members(tx, waiting)
         self._refresh(tx)
         self._index.gather(members)
         now, taken = self._clock.now(), Taken(tx)
@@ -203,17 +206,8 @@ class Placer:
         )
 
     def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> None:
-        containers.observe(
-            tx,
-            one.uuid,
-            {
-                "stage": "nowhere",
-                "status": Status.ERROR.value,
-                "status_reason": why,
-                "task_state": None,
-                "updated_at": now,
-            },
-        )
+        if not containers.give_up(tx, one.id, Status.ERROR.value, why, now):
+            return  # somebody else found a host for it, or it is to be deleted
         actions.close_all(tx, one.uuid, message=actions.FAILED, at=now)
         projects.changed(tx, one.project_id, one.uuid, "observed", now)
 
@@ -221,7 +215,7 @@ class Placer:
 def _waiting(row: containers.Wait) -> Waiting:
     number, uuid, project_id, cpu_m, memory_mib, disk_gib, document, group = row
     asked = _asked(document)
-    told, alone = hints.read(asked.hints), asked.cpu_policy == "dedicated"
+    told, alone = _hints(asked.hints), asked.cpu_policy == "dedicated"
     request = Request(
         uuid=uuid,
         project_id=project_id,
@@ -238,11 +232,18 @@ def _waiting(row: containers.Wait) -> Waiting:
     return Waiting(number, uuid, project_id, asked.nets, request, told)
 
 
-def _members(tx: Tx, waiting: list[Waiting]) -> dict[int, dict[str, int]]:
+def _hints(given: dict[str, Any]) -> Hints:
+    try:
+        return hints.read(given)
+    except errors.Invalid:  # written down by a version that ignored all but labels
+        return hints.read({key: given[key] for key in given if key.startswith("label:")})
+
+
+def _members(tx: Tx, rows: list[containers.Wait]) -> dict[int, dict[str, int]]:
     """How many each host has of the groups that get more. Each group is locked until the commit,
     so that whoever else places one of it counts ours; in one order, and before hosts.
     """
-    numbers = {one.request.group.id for one in waiting if one.request.group is not None}
+    numbers = {number for *_, number in rows if number is not None}
     return {number: groups.members(tx, number) for number in sorted(numbers)}
 
 

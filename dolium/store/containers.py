@@ -167,6 +167,25 @@ _PLACE = Plain(
 )
 
 
+def give_up(tx: Tx, number: int, status: str, why: str, at: float) -> bool:
+    """No host fits a waiting container; False when it waits no longer."""
+    values = {"id_": number, "status_": status, "why": why, "at_": at}
+    return bool(tx.plain(_GIVE_UP, values).rowcount == 1)
+
+
+_GIVE_UP = Plain(
+    table.update()
+    .where(table.c.id == sa.bindparam("id_"), table.c.stage == _WAITING)
+    .values(
+        stage=sa.literal_column("'nowhere'"),
+        status=sa.bindparam("status_"),
+        status_reason=sa.bindparam("why"),
+        task_state=sa.null(),
+        updated_at=sa.bindparam("at_"),
+    )
+)
+
+
 class Observed(record.Container, frozen=True, gc=False):
     """A row with what reconciliation needs besides."""
 

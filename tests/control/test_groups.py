@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -19,14 +21,14 @@ from dolium.control.placer import Placer
 from dolium.model.container import Spec
 from dolium.model.context import Context
 from dolium.model.host import Hello, Inventory
-from dolium.store import groups, schema, upgrade
-from dolium.store.store import Store
+from dolium.store import containers, groups, hosts, schema, upgrade
+from dolium.store.store import Store, Tx
 from tests.control.world import FlatNetwork, TickingClock, World
 
 
-def enrol(hosts: Hosts, name: str, **more: object) -> None:
+def enrol(link: Hosts, name: str, **more: object) -> None:
     inventory = Inventory(hostname=name, cpus=8, memory_mib=16384, disk_gib=100, **more)  # type: ignore[arg-type]
-    hosts.hello(Hello(host=name, boot="b", inventory=inventory))
+    link.hello(Hello(host=name, boot="b", inventory=inventory))
 
 
 @pytest.fixture
@@ -129,19 +131,17 @@ def test_dedicated_cpus_are_claimed_whole_and_given_back(world: World) -> None:
     world.placer.turn()
     assert "1 lacks dedicated CPUs (3 asked, at most 2 free)" in str(reason(world, more))
     row = world.containers.find(world.who(), uuid)
-    world.store.write(lambda tx: schema_status(tx, uuid))
+    world.store.write(lambda tx: running(tx, uuid))
     with pytest.raises(errors.Invalid, match="cpu"):
         world.containers.patch(world.who(), row, cpu=2.0)
     world.containers.patch(world.who(), row, memory="1024")
     assert used() == (8, 6, 6 * 16_000)
-    from dolium.store import hosts
-
     world.store.write(lambda tx: hosts.release(tx, uuid))
     assert used() == (8, 0, 0)
 
 
-def schema_status(tx: object, uuid: str) -> None:
-    tx.run(  # type: ignore[attr-defined]
+def running(tx: Tx, uuid: str) -> None:
+    tx.run(
         schema.containers.update().where(schema.containers.c.uuid == uuid).values(status="Running")
     )
 
@@ -192,15 +192,61 @@ def test_empty_groups_are_forgotten_and_others_kept(world: World) -> None:
     assert host(world, place(world, "b", group="web")) is not None
 
 
+def placed_by_somebody_else(tx: Tx, uuid: str) -> None:
+    table = schema.containers
+    tx.run(table.update().where(table.c.uuid == uuid).values(host="host1", stage="ready"))
+
+
+def test_who_got_a_host_while_its_group_was_locked_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = world.create("a", hints={"group": "web", "anti_affinity": "region"})
+    members = groups.members
+
+    def late(tx: Tx, group: int) -> dict[str, int]:
+        placed_by_somebody_else(tx, uuid)
+        return members(tx, group)
+
+    monkeypatch.setattr(groups, "members", late)
+    assert world.placer.turn() == 0
+    assert (world.status(uuid), host(world, uuid)) == ("Creating", "host1")
+
+
+def test_nobody_is_given_up_who_has_got_a_host(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = world.create("a", hints={"label:disk": "ssd"})
+    give_up = containers.give_up
+
+    def late(tx: Tx, *values: Any) -> bool:
+        placed_by_somebody_else(tx, uuid)
+        return give_up(tx, *values)
+
+    monkeypatch.setattr(containers, "give_up", late)
+    world.placer.turn()
+    assert (world.status(uuid), host(world, uuid)) == ("Creating", "host1")
+
+
+def test_hints_that_were_ignored_once_stop_nobody(world: World) -> None:
+    old = world.create("a")
+    spec = msgspec.json.encode(Spec(image="cirros", hints={"affinity": "no level"}))
+    table = schema.containers
+    world.store.write(
+        lambda tx: tx.run(table.update().where(table.c.uuid == old).values(spec=spec))
+    )
+    world.placer.turn()
+    assert host(world, old) is not None
+
+
 def test_two_placers_keep_a_rule_together(tmp_path: Path) -> None:
     """On one database, each with its own picture of the hosts; any number of times."""
     path = tmp_path / "db"
     upgrade.upgrade(path)
     stores = [Store(path), Store(path)]
     clock, quota = TickingClock(), conf.Quota(containers=-1, cpu=-1, memory=-1, disk=-1)
-    hosts = Hosts(stores[0], clock, conf.Placing(), "deployment")
+    link = Hosts(stores[0], clock, conf.Placing(), "deployment")
     for number in range(40):
-        enrol(hosts, f"h{number}", rack=f"r{number // 2}")
+        enrol(link, f"h{number}", rack=f"r{number // 2}")
     placers = [
         Placer(store, clock, Networks(store, FlatNetwork()), random.Random(seed))
         for seed, store in enumerate(stores)
