@@ -122,8 +122,70 @@ class Quota(Struct, frozen=True):
     disk: Annotated[int, _about("Disk in GiB.", ge=-1)] = 100
 
 
+class Place(Struct, frozen=True):
+    """`[place]`: where this host stands, and what it offers to containers that ask for it."""
+
+    region: Annotated[str, _about("Region of the cloud.", pattern="^[^/]*$")] = ""
+    zone: Annotated[str, _about("Availability zone.", pattern="^[^/]+$")] = "nova"
+    rack: Annotated[
+        str,
+        _about(
+            "Rack, or what else shares power and a switch; hosts that name none count as one rack "
+            "of their zone.",
+            pattern="^[^/]*$",
+        ),
+    ] = ""
+    hypervisor: Annotated[
+        str,
+        _about(
+            "The physical machine under this host, where it is a server of a cloud; empty: it is "
+            "one itself.",
+            pattern="^[^/]*$",
+        ),
+    ] = ""
+    labels: Annotated[
+        list[str], _about("Labels that containers may ask for (`label:disk=ssd`): `disk=ssd`, ...")
+    ] = msgspec.field(default_factory=list)
+    enable_cpu_pinning: Annotated[
+        bool,
+        _about(
+            "Give whole CPUs to one container alone where it asks for `cpu_policy` dedicated: they "
+            "are promised to nobody else. The engine is not told yet which ones."
+        ),
+    ] = False
+
+    def labelled(self) -> dict[str, str]:
+        """The labels by name; raises StartError for one without a value."""
+        found = {}
+        for label in self.labels:
+            name, equals, value = label.partition("=")
+            if not name or not equals:
+                raise errors.StartError(
+                    why=f"The configuration can't be read: [place] labels: {label!r} is not "
+                    "NAME=VALUE"
+                )
+            found[name.strip()] = value.strip()
+        return found
+
+
 class Placing(Struct, frozen=True):
-    """`[placing]`: how full hosts may get."""
+    """`[placing]`: which host a container gets, and how full hosts may get."""
+
+    policy: Annotated[
+        str,
+        _about(
+            "What decides among hosts that will do: `spread` (the emptiest) or `pack` (the fullest "
+            "first, which keeps others free)."
+        ),
+    ] = "spread"
+    samples: Annotated[
+        int,
+        _about(
+            "Hosts with room that are compared for one decision; 0: the binary logarithm of how "
+            "many hosts there are.",
+            ge=0,
+        ),
+    ] = 0
 
     cpu_ratio: Annotated[float, _about("CPUs promised per CPU there is.", gt=0)] = 16.0
     memory_ratio: Annotated[float, _about("Memory promised per memory there is.", gt=0)] = 1.5
@@ -190,6 +252,7 @@ class Config(Struct, frozen=True):
     engine: Engine = Engine()
     limits: Limits = Limits()
     quota: Quota = Quota()
+    place: Place = Place()
     placing: Placing = Placing()
     network: Network = Network()
     agent: Agent = Agent()

@@ -18,7 +18,7 @@ from dolium import errors
 from dolium.agent import passes
 from dolium.agent.agenda import Agenda
 from dolium.agent.converge import Converge
-from dolium.agent.inventory import inventory
+from dolium.agent.inventory import Place, inventory
 from dolium.agent.journal import Journal
 from dolium.agent.notes import Life, Notes
 from dolium.agent.outbox import Outbox
@@ -53,7 +53,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """What an agent is told when it is made."""
 
     host: str
-    zone: str = "nova"
+    place: Place = Place()
     machine: str = ""
     """Id of this run of the machine's kernel."""
     look_s: float = 30.0
@@ -119,7 +119,7 @@ class Core:
         """First of all, and again when cut off: enrol; everything known is news again."""
         host = self.options.host
         try:
-            found = inventory(host, self.options.zone, self._engine.facts())
+            found = inventory(host, self.options.place, self._engine.facts())
         except errors.DriverError:
             known = self.notes.inventory()
             if known is None:

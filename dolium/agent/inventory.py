@@ -1,12 +1,26 @@
-"""What a machine offers, out of what its engine says."""
+"""What a machine offers, out of what its engine says and where it is said to stand."""
 
 from __future__ import annotations
+
+from msgspec import Struct, field
 
 from dolium.drivers.engine.base import Facts
 from dolium.model.host import Inventory
 
 
-def inventory(host: str, zone: str, facts: Facts) -> Inventory:
+class Place(Struct, frozen=True, kw_only=True):
+    """Where a machine stands, and what else only an operator knows of it."""
+
+    region: str = ""
+    zone: str = "nova"
+    rack: str = ""
+    # A server's physical machine could be asked of Nova (`hostId`); what is configured goes first.
+    hypervisor: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    enable_cpu_pinning: bool = False
+
+
+def inventory(host: str, place: Place, facts: Facts) -> Inventory:
     """For the Hello."""
     return Inventory(
         hostname=host,
@@ -19,5 +33,10 @@ def inventory(host: str, zone: str, facts: Facts) -> Inventory:
         engine=f"{facts.name} {facts.version}",
         runtimes=facts.runtimes,
         disk_quota=facts.disk_quota,
-        zone=zone,
+        region=place.region,
+        zone=place.zone,
+        rack=place.rack,
+        hypervisor=place.hypervisor,
+        labels=place.labels,
+        enable_cpu_pinning=place.enable_cpu_pinning,
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dolium import __version__, conf, errors
+from dolium.model.placing import LEVELS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,6 +92,15 @@ def _of_a_cloud(add: Add) -> None:
         default=[],
         help="a control process (default: [link] url)",
     )
+    why = add("why", _why, "say why a container is on its host, or on none")
+    why.add_argument("container", help="id or name")
+    why.add_argument("--json", action="store_true", help="for programs")
+    radius = add(
+        "blast-radius", _blast_radius, "say what the loss of a failure domain would take down"
+    )
+    radius.add_argument("level", choices=[*LEVELS])
+    radius.add_argument("name", help="such as r1, or nova/r1 where two are called r1")
+    radius.add_argument("--json", action="store_true", help="for programs")
     database = add("db", _db, "look at the database or bring it to this version's schema")
     database.add_argument(
         "what",
@@ -141,6 +151,20 @@ def _gateway(arguments: argparse.Namespace) -> int:
 
     sys.stdout.write(f"{status.gateway(config_of(arguments), arguments.project)}\n")
     return 0
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    from dolium.cli import domains
+
+    return domains.why(config_of(arguments), arguments.container, as_json=arguments.json)
+
+
+def _blast_radius(arguments: argparse.Namespace) -> int:
+    from dolium.cli import domains
+
+    return domains.blast_radius(
+        config_of(arguments), arguments.level, arguments.name, as_json=arguments.json
+    )
 
 
 def _ca(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from dolium import conf
 from dolium.agent.agent import Agent
 from dolium.agent.core import Options as AgentOptions
+from dolium.agent.inventory import Place
 from dolium.agent.journal import Journal
 from dolium.agent.plugin.ledger import Ledger
 from dolium.agent.plugin.pairs import Pairs
@@ -31,6 +32,7 @@ from dolium.drivers import load
 from dolium.drivers.network.base import Driver
 from dolium.link.local import LocalControl, LocalHosts
 from dolium.model.clock import SystemClock
+from dolium.placing import pick
 from dolium.store.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +56,25 @@ def network_driver(config: conf.Config, deployment: str) -> Driver:
     return made
 
 
+def policy(placing: conf.Placing) -> pick.Policy:
+    """What decides among hosts that will do."""
+    kind = load("placing", placing.policy)
+    made: pick.Policy = kind(kind.Options(samples=placing.samples))
+    return made
+
+
+def place(told: conf.Place) -> Place:
+    """Where this host stands."""
+    return Place(
+        region=told.region,
+        zone=told.zone,
+        rack=told.rack,
+        hypervisor=told.hypervisor,
+        labels=told.labelled(),
+        enable_cpu_pinning=told.enable_cpu_pinning,
+    )
+
+
 class Control:
     """Api and conductor."""
 
@@ -69,7 +90,7 @@ class Control:
         self.link = LocalHosts()
         self.networks = Networks(store, network_driver(config, deployment))
         self.hosts = Hosts(store, clock, config.placing, deployment)
-        placer = Placer(store, clock, self.networks, rng)
+        placer = Placer(store, clock, self.networks, rng, policy=policy(config.placing))
         containers = Containers(
             store,
             clock,
@@ -146,6 +167,7 @@ class Host:
             random.Random(),
             AgentOptions(
                 host=config.host,
+                place=place(config.place),
                 machine=BOOT.read_text().strip(),
                 look_s=config.agent.look_s,
                 workers=config.agent.workers,

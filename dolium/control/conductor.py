@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dolium import errors
 from dolium.control.placer import Placer
 from dolium.model.clock import Clock
-from dolium.store import actions, containers, hosts, projects
+from dolium.store import actions, containers, groups, hosts, projects
 from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Conductor:
             for host, horizon in containers.trim(tx, before).items():
                 hosts.forget(tx, host, horizon)
             projects.trim(tx, before)
+            groups.trim(tx)
             return actions.trim(tx, before)
 
         return self._store.write(work)

@@ -13,7 +13,7 @@ import msgspec
 from dolium import conf, errors
 from dolium.control import rows
 from dolium.control.names import friendly
-from dolium.model import record
+from dolium.model import hints, record
 from dolium.model.clock import Clock
 from dolium.model.container import (
     ASKS,
@@ -30,7 +30,7 @@ from dolium.model.container import (
     shown,
 )
 from dolium.model.context import Context
-from dolium.store import actions, containers, hosts, projects
+from dolium.store import actions, containers, groups, hosts, projects
 from dolium.store.projects import Amounts
 from dolium.store.store import Follower, Store, Tx
 
@@ -134,12 +134,15 @@ class Containers:
             "addresses": b"null",
         }
         values |= _documents(spec)
+        named = hints.read(spec.hints).group
+        group = (context.project_id, named) if named else None
 
         def work(tx: Tx) -> record.Container:
             if spec.requested_host and not hosts.get(tx.connection, spec.requested_host):
                 raise errors.NotFound(kind="Requested host", id=spec.requested_host)
+            joined = {} if group is None else {"group_id": groups.join(tx, *group)}
             projects.reserve(tx, context.project_id, rows.amounts(spec), self._limits)
-            row = containers.insert(tx, values)
+            row = containers.insert(tx, values | joined)
             actions.add(
                 tx,
                 context,
@@ -214,9 +217,13 @@ class Containers:
         return self._store.write(work)
 
     def _resize(self, tx: Tx, present: containers.Observed, old: Spec, new: Spec) -> None:
+        alone = old.cpu_policy == "dedicated"
+        if alone and new.cpu != old.cpu:
+            raise errors.Invalid(field="cpu", why="Dedicated CPUs can't be more or less later.")
         more = Amounts(cpu_m=new.cpu_m - old.cpu_m, memory_mib=new.memory_mib - old.memory_mib)
         projects.reserve(tx, present.project_id, more, self._limits)
-        if not hosts.reclaim(tx, present.uuid, new.cpu_m, new.memory_mib):
+        cpu_m = None if alone else new.cpu_m
+        if not hosts.reclaim(tx, present.uuid, cpu_m, new.memory_mib):
             raise errors.NoHost(why=f"host of container {present.uuid} has no room for more")
 
     def delete(

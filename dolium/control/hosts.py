@@ -38,12 +38,13 @@ class Hosts:
 
         return Welcome(deployment=self._deployment, epoch=self._store.write(work))
 
-    def _totals(self, inventory: Inventory) -> tuple[int, int, int]:
+    def _totals(self, inventory: Inventory) -> tuple[int, int, int, int]:
         memory = max(0, inventory.memory_mib - self._placing.reserved_memory)
         return (
             int(inventory.cpus * 1000 * self._placing.cpu_ratio),
             int(memory * self._placing.memory_ratio),
             inventory.disk_gib,
+            inventory.cpus if inventory.enable_cpu_pinning else 0,
         )
 
     def wishes(self, host: str, boot: str, since: int, wait_s: float) -> Page:

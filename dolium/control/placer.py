@@ -16,13 +16,16 @@ from msgspec import Struct
 
 from dolium import errors
 from dolium.control.networks import Networks, Taken
+from dolium.model import hints
 from dolium.model.clock import Clock
 from dolium.model.container import Status
+from dolium.model.hints import Hints
 from dolium.model.host import Inventory
 from dolium.model.network import Port, addresses
 from dolium.model.placing import Amounts, Host, Request
 from dolium.placing.index import Index
-from dolium.store import actions, containers, hosts, networks, projects
+from dolium.placing.pick import Policy
+from dolium.store import actions, containers, groups, hosts, networks, projects
 from dolium.store.hosts import Claim
 from dolium.store.store import Store, Tx
 
@@ -40,10 +43,12 @@ class Asked(Struct, frozen=True, gc=False):
     as much.
     """
 
+    cpu_policy: str = "shared"
     availability_zone: str | None = None
     runtime: str | None = None
     requested_host: str | None = None
     hints: dict[str, Any] = {}
+    """See model/hints.py."""
     nets: list[dict[str, Any]] = []
 
 
@@ -58,6 +63,7 @@ class Waiting(Struct, frozen=True, gc=False):
     project_id: str
     nets: list[dict[str, Any]]
     request: Request
+    hints: Hints
 
 
 class Placed(Struct, frozen=True, gc=False):
@@ -66,6 +72,7 @@ class Placed(Struct, frozen=True, gc=False):
     one: Waiting
     port: Port
     claim: Claim
+    why: str
 
 
 Mark = tuple[int, float, bool, bool]
@@ -82,13 +89,14 @@ class Placer:
         networks: Networks,
         rng: random.Random,
         silent: Callable[[str], bool] = lambda host: False,
+        policy: Policy | None = None,
     ) -> None:
         """silent tells whether a host has not been heard of for too long."""
         self._store = store
         self._clock = clock
         self._networks = networks
         self._silent = silent
-        self._index = Index(rng)
+        self._index = Index(rng, policy)
         self._marks: dict[str, Mark] = {}
 
     def turn(self) -> int:
@@ -105,41 +113,62 @@ class Placer:
 
     def place(self, tx: Tx, most: int) -> int:
         """Place at most so many within a transaction; returns how many were dealt with."""
-        waiting = [_waiting(row) for row in containers.waiting(tx.connection, most)]
+        rows = containers.waiting(tx.connection, most)
+        members = _members(tx, rows)
+        if members:  # who held a group until now may have placed some of these
+            rows = containers.waiting(tx.connection, most)
+        waiting = [_waiting(row) for row in rows if row[-1] is None or row[-1] in members]
         if not waiting:
             return 0
         self._refresh(tx)
+        self._index.gather(members)
         now, taken = self._clock.now(), Taken(tx)
         taken.expect({one.project_id for one in waiting})
         ready: list[Placed] = []
         failed: list[tuple[Waiting, str]] = []
         for one in waiting:
-            name = self._index.pick(one.request)
+            request = self._resolve(tx, one, ready)
+            name = self._index.pick(request)
             try:
                 if name is None:
-                    raise errors.NoHost(why=self._index.why(one.request))
+                    raise errors.NoHost(why=self._index.why(request))
                 port = self._networks.port(taken, one.uuid, one.project_id, one.nets, now)
             except (errors.NoHost, errors.Full, errors.Refused) as error:
                 failed.append((one, str(error)))
                 continue
-            self._index.take(name, one.request)
+            why, needs = self._index.because(name, request), self._index.needs(name, request)
+            self._index.take(name, request)
             epoch = self._marks[name][0]
             port = msgspec.structs.replace(port, epoch=epoch)
-            ready.append(Placed(one, port, _claim(one, name, epoch)))
+            ready.append(Placed(one, port, _claim(one, name, epoch, needs), why))
         won = self._claim(tx, ready)
         self._hand_over(tx, won, now)
         for one, why in failed:
             self._give_up(tx, one, why, now)
         return len(won) + len(failed)
 
+    def _resolve(self, tx: Tx, one: Waiting, ready: list[Placed]) -> Request:
+        """The request with the hosts that other containers, named in it, are on by now."""
+        near, apart = one.hints.same_host, one.hints.different_host
+        if not near and not apart:
+            return one.request
+        at = containers.hosts_of(tx.connection, one.project_id, near | apart)
+        at |= {p.one.uuid: p.claim.host for p in ready if p.one.project_id == one.project_id}
+        found = {uuid: host for uuid, host in at.items() if host is not None}
+        return msgspec.structs.replace(
+            one.request,
+            among=frozenset(found[uuid] for uuid in near if uuid in found) if near else None,
+            avoid=frozenset(found[uuid] for uuid in apart if uuid in found),
+        )
+
     def _refresh(self, tx: Tx) -> None:
         """Know the hosts as the database does: most have changed in nothing but their use."""
         marks: dict[str, Mark] = {}
         changed = set()
-        for name, epoch, at, disabled, cpu_m, memory_mib, disk_gib in hosts.loads(tx.connection):
+        for name, epoch, at, disabled, *used in hosts.loads(tx.connection):
             mark = marks[name] = epoch, at, bool(disabled), self._silent(name)
             if self._marks.get(name) == mark:
-                self._index.count(name, Amounts(cpu_m, memory_mib, disk_gib))
+                self._index.count(name, Amounts(*used))
             else:
                 changed.add(name)
         for name in self._marks.keys() - marks.keys():
@@ -171,76 +200,85 @@ class Placer:
                     "host": placed.claim.host,
                     "revision": revisions[placed.claim.host],
                     "addresses": encode(addresses((placed.port,))),
+                    "placed_reason": placed.why,
                 }
                 for placed in won
             ],
         )
 
     def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> None:
-        containers.observe(
-            tx,
-            one.uuid,
-            {
-                "stage": "nowhere",
-                "status": Status.ERROR.value,
-                "status_reason": why,
-                "task_state": None,
-                "updated_at": now,
-            },
-        )
+        if not containers.give_up(tx, one.id, Status.ERROR.value, why, now):
+            return  # somebody else found a host for it, or it is to be deleted
         actions.close_all(tx, one.uuid, message=actions.FAILED, at=now)
         projects.changed(tx, one.project_id, one.uuid, "observed", now)
 
 
 def _waiting(row: containers.Wait) -> Waiting:
-    number, uuid, project_id, cpu_m, memory_mib, disk_gib, document = row
+    number, uuid, project_id, cpu_m, memory_mib, disk_gib, document, group = row
     asked = _asked(document)
+    told, alone = _hints(asked.hints), asked.cpu_policy == "dedicated"
     request = Request(
         uuid=uuid,
         project_id=project_id,
-        cpu_m=cpu_m,
+        cpu_m=0 if alone else cpu_m,
         memory_mib=memory_mib,
         disk_gib=disk_gib,
+        cpus=cpu_m // 1000 if alone else 0,
         zone=asked.availability_zone,
         runtime=asked.runtime,
         host=asked.requested_host,
-        labels=_labels(asked.hints),
+        labels=told.labels,
+        group=None if group is None else told.of(group),
     )
-    return Waiting(number, uuid, project_id, asked.nets, request)
+    return Waiting(number, uuid, project_id, asked.nets, request, told)
 
 
-def _labels(hints: dict[str, Any]) -> dict[str, str]:
-    return {
-        name.removeprefix("label:"): str(value)
-        for name, value in hints.items()
-        if name.startswith("label:")
-    }
+def _hints(given: dict[str, Any]) -> Hints:
+    try:
+        return hints.read(given)
+    except errors.Invalid:  # written down by a version that ignored all but labels
+        return hints.read({key: given[key] for key in given if key.startswith("label:")})
+
+
+def _members(tx: Tx, rows: list[containers.Wait]) -> dict[int, dict[str, int]]:
+    """How many each host has of the groups that get more. Each group is locked until the commit,
+    so that whoever else places one of it counts ours; in one order, and before hosts.
+    """
+    numbers = {number for *_, number in rows if number is not None}
+    return {number: groups.members(tx, number) for number in sorted(numbers)}
 
 
 def _offer(host: hosts.Host, silent: bool) -> Host:
     inventory = _inventory(host.inventory)
     return Host(
         name=host.name,
+        region=inventory.region,
         zone=host.zone,
+        rack=inventory.rack,
+        machine=inventory.hypervisor,
         labels=inventory.labels,
         runtimes=inventory.runtimes,
         disabled=host.disabled,
         up=not silent,
-        total=Amounts(host.total_cpu_m, host.total_memory_mib, host.total_disk_gib),
+        total=Amounts(
+            host.total_cpu_m, host.total_memory_mib, host.total_disk_gib, host.total_dedicated
+        ),
         free=Amounts(
             host.total_cpu_m - host.used_cpu_m,
             host.total_memory_mib - host.used_memory_mib,
             host.total_disk_gib - host.used_disk_gib,
+            host.total_dedicated - host.used_dedicated,
         ),
     )
 
 
-def _claim(one: Waiting, host: str, epoch: int) -> Claim:
+def _claim(one: Waiting, host: str, epoch: int, needs: Amounts) -> Claim:
     return Claim(
         container_uuid=one.uuid,
         host=host,
         epoch=epoch,
-        cpu_m=one.request.cpu_m,
-        memory_mib=one.request.memory_mib,
-        disk_gib=one.request.disk_gib,
+        cpu_m=needs.cpu_m,
+        memory_mib=needs.memory_mib,
+        disk_gib=needs.disk_gib,
+        dedicated=needs.cpus,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from dolium.model.placing import domains
+
 
 class Inventory(Struct, frozen=True, kw_only=True):
     """What an agent finds on its machine; sent when it enrols and when it changes."""
@@ -22,7 +24,19 @@ class Inventory(Struct, frozen=True, kw_only=True):
     disk_quota: bool = False
     """True when the engine can limit a container's own disk."""
     labels: dict[str, str] = field(default_factory=dict)
+    region: str = ""
     zone: str = "nova"
+    rack: str = ""
+    """Hosts that name none count as one rack of their zone."""
+    hypervisor: str = ""
+    """The physical machine under a host that is a server; empty: it is one itself."""
+    enable_cpu_pinning: bool = False
+    """Whether containers may have whole CPUs of it for themselves."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The failure domain it is in at each model.placing.Level."""
+        return domains(self.region, self.zone, self.rack, self.hypervisor, self.hostname)
 
 
 class Hello(Struct, frozen=True, kw_only=True):

@@ -1,19 +1,106 @@
-"""The algorithm: the least loaded of a few hosts that fit, met on a random walk.
+"""Placing policies: which of the hosts that fit a container gets.
 
-A full scan costs more with every host; the first log2(N) that fit, met in random order, spread
-nearly as well for a few microseconds. The walk ends early only after it found enough, so None
-means that really no host fits.
+A policy is a class with options, registered in the entry-point group `dolium.placing` and chosen
+by `[placing] policy`. It is asked for one of a few or of all hosts; which ones come into question,
+and how a group spreads over failure domains, is decided before (`index.py`, `near.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import gcd, inf
 from random import Random
+from typing import Protocol
 
-from dolium.model.placing import Request
+from msgspec import Struct
+
 from dolium.placing.slot import Slot
+
+Load = Callable[[Slot], float | None]
+"""How full a slot is with the request on it, from 0 to 1; None: it will not do."""
+
+
+class SampleOptions(Struct, frozen=True):
+    """Of both policies here."""
+
+    samples: int = 0
+    """Hosts with room that are compared for one decision; 0: log2 of how many hosts there are."""
+
+
+class Policy(Protocol):
+    """Chooses among hosts."""
+
+    about: str
+    """What it chooses, for people: `the emptiest of a few`."""
+
+    def pick(self, slots: Sequence[Slot], load: Load, rng: Random, enough: int = 0) -> Slot | None:
+        """One that will do, None only if none of them does; at each decision.
+
+        enough: how many to compare; 0 is the policy's own number.
+        """
+        ...
+
+
+class Spread:
+    """The least loaded of the first few that fit, met on a random walk.
+
+    A full scan costs more with every host; the first log2(N) that fit, met in random order,
+    spread nearly as well for a few microseconds. The walk ends early only after it found enough,
+    so None means that really no host fits.
+    """
+
+    Options = SampleOptions
+    about = "the emptiest of a few met by chance"
+
+    def __init__(self, options: SampleOptions | None = None) -> None:
+        self._samples = (options or SampleOptions()).samples
+
+    def pick(self, slots: Sequence[Slot], load: Load, rng: Random, enough: int = 0) -> Slot | None:
+        """The least loaded of the first few on the walk; None only if none fits."""
+        n = len(slots)
+        enough = enough or self._samples or max(2, n.bit_length())
+        best, least = None, inf
+        for step in walk(n, rng) if enough < n else range(n):
+            slot = slots[step % n]
+            share = load(slot)
+            if share is None:
+                continue
+            if share < least:
+                best, least = slot, share
+            enough -= 1
+            if not enough:
+                break
+        return best
+
+
+class Pack:
+    """The fullest of the first few that fit, always in the same order.
+
+    The first hosts fill up before later ones are used, which keeps those free for something large
+    or for being switched off.
+    """
+
+    Options = SampleOptions
+    about = "the fullest of the first few with room"
+
+    def __init__(self, options: SampleOptions | None = None) -> None:
+        self._samples = (options or SampleOptions()).samples
+
+    def pick(self, slots: Sequence[Slot], load: Load, rng: Random, enough: int = 0) -> Slot | None:
+        """The fullest of the first few; None only if none fits."""
+        enough = enough or self._samples or max(2, len(slots).bit_length())
+        best, most = None, -inf
+        for slot in slots:
+            share = load(slot)
+            if share is None:
+                continue
+            if share > most:
+                best, most = slot, share
+            enough -= 1
+            if not enough:
+                break
+        return best
 
 
 def walk(n: int, rng: Random) -> range:
@@ -26,25 +113,6 @@ def walk(n: int, rng: Random) -> range:
     strides = _strides(n)
     at, stride = int(rng.random() * n), strides[int(rng.random() * len(strides))]
     return range(at, at + n * stride, stride)
-
-
-def pick(slots: Sequence[Slot], request: Request, rng: Random) -> Slot | None:
-    """The least loaded of the first log2(N) slots that fit; None only if none fits."""
-    cpu, memory, disk = request.cpu_m, request.memory_mib, request.disk_gib
-    n = len(slots)
-    enough = max(2, n.bit_length())
-    best, least = None, inf
-    for step in walk(n, rng):
-        slot = slots[step % n]
-        load = slot.load(cpu, memory, disk)
-        if load is None:
-            continue
-        if load < least:
-            best, least = slot, load
-        enough -= 1
-        if not enough:
-            break
-    return best
 
 
 @lru_cache(maxsize=64)

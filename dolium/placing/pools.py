@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dolium.model.placing import Host, Request
+from dolium.model.placing import Host, Level, Request
 from dolium.placing.slot import Slot
 
 MOST = 256
@@ -40,12 +40,17 @@ def meets(host: Host, asked: Terms) -> bool:
     )
 
 
-class Pool:
-    """The slots that meet one combination, in a list to walk and findable to take out."""
+class Bunch:
+    """Slots in a list to walk, findable to take out."""
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self._at: dict[str, int] = {}
+
+    def get(self, name: str) -> Slot | None:
+        """The slot of that name, if it is in."""
+        at = self._at.get(name)
+        return None if at is None else self.slots[at]
 
     def put(self, slot: Slot) -> None:
         """Add a slot, or put it in the place of the one of the same name."""
@@ -61,3 +66,66 @@ class Pool:
         if last.name != name:
             self.slots[at] = last
             self._at[last.name] = at
+
+
+class Area(Bunch):
+    """One domain with the domains in it; a rack has the slots."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__()
+        self.name = name
+        """The domain as the paths of its slots have it."""
+        self.areas: dict[str, Area] = {}
+
+    def rack(self, slot: Slot) -> Area:
+        """The rack of a slot, seen from the top."""
+        area = self
+        for name in slot.path[: Level.RACK + 1]:
+            found = area.areas.get(name)
+            if found is None:
+                found = area.areas[name] = Area(name)
+            area = found
+        return area
+
+    def leave(self, slot: Slot) -> None:
+        """Take a slot out of its rack, and domains that are empty then out of those above."""
+        above: list[Area] = [self]
+        for name in slot.path[: Level.RACK + 1]:
+            above.append(above[-1].areas[name])
+        above[-1].drop(slot.name)
+        for area, inner in zip(above[-2::-1], above[:0:-1], strict=True):
+            if not inner.areas and not inner.slots:
+                del area.areas[inner.name]
+
+
+class Pool(Bunch):
+    """The slots that meet one combination, and the same by domain once a group asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._top: Area | None = None
+
+    @property
+    def top(self) -> Area:
+        """All domains that have a slot here."""
+        if self._top is None:
+            self._top = Area()
+            for slot in self.slots:
+                self._top.rack(slot).put(slot)
+        return self._top
+
+    def put(self, slot: Slot) -> None:
+        """Add a slot, or put it in the place of the one of the same name."""
+        if self._top is not None:
+            known = self.get(slot.name)
+            if known is not None and known.path != slot.path:
+                self._top.leave(known)
+            self._top.rack(slot).put(slot)
+        super().put(slot)
+
+    def drop(self, name: str) -> None:
+        """Take a slot out; nothing when it is not in."""
+        known = self.get(name)
+        if self._top is not None and known is not None:
+            self._top.leave(known)
+        super().drop(name)

@@ -14,12 +14,18 @@ class Slot(Struct, gc=False):
     cpu: int
     memory: int
     disk: int
+    dedicated: int
     cpus: int
     memories: int
     disks: int
+    dedicable: int
     per_cpu: float
     per_memory: float
     per_disk: float
+    per_dedicated: int
+    """Thousandths of a promised CPU that one dedicated CPU takes."""
+    path: tuple[str, ...]
+    """Its domain at each level."""
 
     def load(self, cpu: int, memory: int, disk: int) -> float | None:
         """The used share of its scarcest resource with so much added; None: it does not fit."""
@@ -38,9 +44,10 @@ class Slot(Struct, gc=False):
 
     def add(self, request: Request, times: int) -> None:
         """Take (1) or give back (-1) what the request asks."""
-        self.cpu += times * request.cpu_m
+        self.cpu += times * (request.cpu_m + request.cpus * self.per_dedicated)
         self.memory += times * request.memory_mib
         self.disk += times * request.disk_gib
+        self.dedicated += times * request.cpus
 
 
 def slot(host: Host) -> Slot:
@@ -51,12 +58,16 @@ def slot(host: Host) -> Slot:
         total.cpu_m - free.cpu_m,
         total.memory_mib - free.memory_mib,
         total.disk_gib - free.disk_gib,
+        total.cpus - free.cpus,
         total.cpu_m,
         total.memory_mib,
         total.disk_gib,
+        total.cpus,
         _share(total.cpu_m),
         _share(total.memory_mib),
         _share(total.disk_gib),
+        host.per_cpu,
+        host.path,
     )
 
 

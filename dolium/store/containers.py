@@ -149,7 +149,9 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
 
 
 def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
-    """Give waiting containers to hosts: rows of id_, host, revision and addresses."""
+    """Give waiting containers to hosts: rows of id_, host, revision, addresses and
+    placed_reason.
+    """
     if tx.bulk(_PLACE, placed) != len(placed):
         raise errors.Changed(kind="Container", id="that waited for a host")
 
@@ -160,12 +162,38 @@ _PLACE = Bulk(
         "host": sa.String,
         "revision": sa.BigInteger,
         "addresses": sa.LargeBinary,
+        "placed_reason": sa.Text,
     },
     lambda given: (
         table.update()
         .where(table.c.id == given.id_, table.c.stage == _WAITING)
-        .values(host=given.host, stage=_READY, revision=given.revision, addresses=given.addresses)
+        .values(
+            host=given.host,
+            stage=_READY,
+            revision=given.revision,
+            addresses=given.addresses,
+            placed_reason=given.placed_reason,
+        )
     ),
+)
+
+
+def give_up(tx: Tx, number: int, status: str, why: str, at: float) -> bool:
+    """No host fits a waiting container; False when it waits no longer."""
+    values = {"id_": number, "status_": status, "why": why, "at_": at}
+    return bool(tx.plain(_GIVE_UP, values).rowcount == 1)
+
+
+_GIVE_UP = Plain(
+    table.update()
+    .where(table.c.id == sa.bindparam("id_"), table.c.stage == _WAITING)
+    .values(
+        stage=sa.literal_column("'nowhere'"),
+        status=sa.bindparam("status_"),
+        status_reason=sa.bindparam("why"),
+        task_state=sa.null(),
+        updated_at=sa.bindparam("at_"),
+    )
 )
 
 
@@ -227,8 +255,22 @@ def on_host(connection: sa.Connection, host: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-Wait = tuple[int, str, str, int, int, int, bytes]
-"""A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB) and spec."""
+def hosts_of(
+    connection: sa.Connection, project_id: str, uuids: Iterable[str]
+) -> dict[str, str | None]:
+    """Where containers of a project are; those that are gone are left out."""
+    rows = connection.execute(
+        sa.select(table.c.uuid, table.c.host).where(
+            table.c.project_id == project_id, table.c.uuid.in_(list(uuids))
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+Wait = tuple[int, str, str, int, int, int, bytes, int | None]
+"""A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB), spec and
+group.
+"""
 
 
 def waiting(connection: sa.Connection, limit: int) -> list[Wait]:
@@ -254,6 +296,7 @@ _WAIT = Plain(
         table.c.memory_mib,
         table.c.disk_gib,
         table.c.spec,
+        table.c.group_id,
     )
     .where(table.c.stage == _WAITING)
     .order_by(table.c.id)

@@ -35,6 +35,8 @@ class Host(Struct, frozen=True):
     used_cpu_m: int
     used_memory_mib: int
     used_disk_gib: int
+    total_dedicated: int
+    used_dedicated: int
 
 
 _READ = tuple(table.c[name] for name in Host.__struct_fields__)
@@ -76,8 +78,10 @@ def place(connection: sa.Connection, name: str) -> tuple[str, int] | None:
     return (row[0], row[1]) if row and row[0] else None
 
 
-Load = tuple[str, int, float, bool, int, int, int]
-"""What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB."""
+Load = tuple[str, int, float, bool, int, int, int, int]
+"""What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB and
+dedicated CPUs.
+"""
 _LOADS = Plain(
     sa.select(
         table.c.name,
@@ -87,6 +91,7 @@ _LOADS = Plain(
         table.c.used_cpu_m,
         table.c.used_memory_mib,
         table.c.used_disk_gib,
+        table.c.used_dedicated,
     )
 )
 
@@ -97,7 +102,10 @@ def loads(connection: sa.Connection) -> list[Load]:
     return found
 
 
-def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
+_TOTALS = ("total_cpu_m", "total_memory_mib", "total_disk_gib", "total_dedicated")
+
+
+def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) -> int:
     """Write a host's Hello down; returns its new epoch. A new boot cuts the older one off."""
     inventory: Inventory = hello.inventory
     values: dict[str, Any] = {
@@ -108,11 +116,11 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
         "port": hello.port or None,
         "updated_at": at,
     }
-    values |= dict(zip(("total_cpu_m", "total_memory_mib", "total_disk_gib"), totals, strict=True))
+    values |= dict(zip(_TOTALS, totals, strict=True))
     known = sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)
     found = tx.run(known.with_for_update()).first()
     if found is None:
-        values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0}
+        values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0, "used_dedicated": 0}
         values |= {"uuid": str(uuids.uuid4()), "name": hello.host, "epoch": 1}
         values |= {"disabled": False, "revision": 1, "horizon": 0, "created_at": at}
         tx.run(table.insert(), values)
@@ -147,6 +155,8 @@ class Claim(Struct, frozen=True, kw_only=True, gc=False):
     cpu_m: int
     memory_mib: int
     disk_gib: int
+    dedicated: int = 0
+    """Whole CPUs for itself; `cpu_m` has what they take of what may be promised."""
 
 
 _CLAIM = Bulk(
@@ -155,6 +165,7 @@ _CLAIM = Bulk(
         "cpu_m": sa.BigInteger,
         "memory_mib": sa.BigInteger,
         "disk_gib": sa.BigInteger,
+        "dedicated": sa.Integer,
     },
     lambda given: (
         table.update()
@@ -164,11 +175,17 @@ _CLAIM = Bulk(
             table.c.used_cpu_m + given.cpu_m <= table.c.total_cpu_m,
             table.c.used_memory_mib + given.memory_mib <= table.c.total_memory_mib,
             table.c.used_disk_gib + given.disk_gib <= table.c.total_disk_gib,
+            # What was promised before pinning was switched off keeps nobody else out.
+            sa.or_(
+                given.dedicated == 0,
+                table.c.used_dedicated + given.dedicated <= table.c.total_dedicated,
+            ),
         )
         .values(
             used_cpu_m=table.c.used_cpu_m + given.cpu_m,
             used_memory_mib=table.c.used_memory_mib + given.memory_mib,
             used_disk_gib=table.c.used_disk_gib + given.disk_gib,
+            used_dedicated=table.c.used_dedicated + given.dedicated,
             revision=table.c.revision + 1,
         )
     ),
@@ -187,11 +204,12 @@ def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
     for one in wanted:
         total = sums.get(one.host)
         if total is None:
-            total = {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0}
+            total = {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0, "dedicated": 0}
             sums[one.host] = total
         total["cpu_m"] += one.cpu_m
         total["memory_mib"] += one.memory_mib
         total["disk_gib"] += one.disk_gib
+        total["dedicated"] += one.dedicated
     if len(sums) == 1:  # it is claimed or not: there is nothing to take back
         taken = _take(tx, [*sums.values()])
     else:
@@ -247,16 +265,20 @@ def release(tx: Tx, container_uuid: str) -> None:
             used_cpu_m=table.c.used_cpu_m - row.cpu_m,
             used_memory_mib=table.c.used_memory_mib - row.memory_mib,
             used_disk_gib=table.c.used_disk_gib - row.disk_gib,
+            used_dedicated=table.c.used_dedicated - row.dedicated,
         )
     )
     tx.hint("placer")
 
 
-def reclaim(tx: Tx, container_uuid: str, cpu_m: int, memory_mib: int) -> bool:
-    """Change what a placed container takes; False when its host has no room for more."""
+def reclaim(tx: Tx, container_uuid: str, cpu_m: int | None, memory_mib: int) -> bool:
+    """Change what a placed container takes (cpu_m None keeps its CPUs); False when its host has
+    no room for more.
+    """
     row = tx.run(sa.select(claims).where(claims.c.container_uuid == container_uuid)).first()
     if row is None:
         return True
+    cpu_m = row.cpu_m if cpu_m is None else cpu_m
     more = {"cpu_m": cpu_m - row.cpu_m, "memory_mib": memory_mib - row.memory_mib}
     fits: list[sa.ColumnElement[bool]] = [table.c.name == row.host]
     values: dict[str, Any] = {}

@@ -17,9 +17,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -67,6 +68,8 @@ hosts = Table(
     Column("used_cpu_m", BigInteger, nullable=False),
     Column("used_memory_mib", BigInteger, nullable=False),
     Column("used_disk_gib", BigInteger, nullable=False),
+    Column("total_dedicated", Integer, nullable=False, server_default="0"),
+    Column("used_dedicated", Integer, nullable=False, server_default="0"),
     Column("revision", BigInteger, nullable=False),
     Column("horizon", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
@@ -123,9 +126,12 @@ containers = Table(
     Column("guarded", _Blob, nullable=False),
     Column("look", _Blob, nullable=False),
     Column("addresses", _Blob, nullable=False),
+    Column("group_id", BigInteger),
+    Column("placed_reason", Text),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
+    Index("ix_containers_group", "group_id"),
     sqlite_autoincrement=True,
 )
 
@@ -138,6 +144,18 @@ claims = Table(
     Column("cpu_m", BigInteger, nullable=False),
     Column("memory_mib", BigInteger, nullable=False),
     Column("disk_gib", BigInteger, nullable=False),
+    Column("dedicated", Integer, nullable=False, server_default="0"),
+)
+
+placement_groups = Table(
+    "placement_groups",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("project_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name", name="uq_placement_groups_name"),
+    sqlite_autoincrement=True,  # a number that comes twice would join strangers
 )
 
 actions = Table(

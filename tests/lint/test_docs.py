@@ -21,7 +21,9 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 MEASURED = "docs/reference/benchmarks.md"
 """Written by `make bench` where somebody measures; a page without it is complete too."""
-COMMAND = re.compile(r"(?:(?<=`)|(?<=\$ )|(?<=bin/)|^ *)(?:sudo )?dolium ([a-z]+)\b", re.MULTILINE)
+COMMAND = re.compile(
+    r"(?:(?<=`)|(?<=\$ )|(?<=bin/)|^ *)(?:sudo )?dolium ([a-z][a-z-]*)\b", re.MULTILINE
+)
 
 
 def name(page: Path) -> str:
@@ -77,7 +79,7 @@ def test_every_command_is_documented() -> None:
 
 def subcommands() -> list[str]:
     usage = main._parser().format_help()
-    return re.findall(r"^    ([a-z]+)\b", usage.partition("COMMAND\n")[2], re.MULTILINE)
+    return re.findall(r"^    ([a-z-]+)\b", usage.partition("COMMAND\n")[2], re.MULTILINE)
 
 
 def test_make_targets_exist() -> None:

@@ -40,9 +40,12 @@ WRITTEN = {
 """Tables that placing fills, and what their rows are told apart by."""
 FIRST = ("networks", "ranges")
 """Those that the first batch fills."""
-CONTAINERS = "UPDATE containers SET host=?, stage=?, revision=?, addresses=? WHERE uuid=?"
+CONTAINERS_SQL = (
+    "UPDATE containers SET host=?, stage=?, revision=?, addresses=?, placed_reason=? WHERE uuid=?"
+)
 HOSTS_SQL = (
-    "UPDATE hosts SET used_cpu_m=?, used_memory_mib=?, used_disk_gib=?, revision=? WHERE name=?"
+    "UPDATE hosts SET used_cpu_m=?, used_memory_mib=?, used_disk_gib=?, used_dedicated=?, "
+    "revision=? WHERE name=?"
 )
 
 
@@ -126,11 +129,14 @@ def _batch(db: sqlite3.Connection, ids: set[str], *, first: bool) -> Work:
         cursor = db.execute(f"SELECT * FROM {table}")
         at = [column[0] for column in cursor.description].index(key)
         inserts[table] = [row for row in cursor if row[at] in ids or (first and table in FIRST)]
-    containers = db.execute("SELECT host, stage, revision, addresses, uuid FROM containers")
+    containers = db.execute(
+        "SELECT host, stage, revision, addresses, placed_reason, uuid FROM containers"
+    )
     own = [row for row in containers if row[-1] in ids]
     used = {row[0] for row in own}
     hosts = db.execute(
-        "SELECT used_cpu_m, used_memory_mib, used_disk_gib, revision, name FROM hosts"
+        "SELECT used_cpu_m, used_memory_mib, used_disk_gib, used_dedicated, revision, name "
+        "FROM hosts"
     )
     return Work(inserts, own, [row for row in hosts if row[-1] in used])
 
@@ -158,7 +164,7 @@ def _timed_writing(
             if rows:
                 marks = ", ".join([mark] * len(rows[0]))
                 executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
-        executemany(CONTAINERS.replace("?", mark), batch.containers)
+        executemany(CONTAINERS_SQL.replace("?", mark), batch.containers)
         executemany(HOSTS_SQL.replace("?", mark), batch.hosts)
         execute("COMMIT")
     return time.perf_counter() - start

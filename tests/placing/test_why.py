@@ -3,15 +3,16 @@
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
-from dolium.model.placing import Amounts, Host, Request
+from dolium.model.placing import Amounts, Group, Host, Level, Request
 from dolium.placing.index import Index
 
 ROOMY = Amounts(16_000, 4096, 100)
 
 
 def host(name: str, free: Amounts = ROOMY, **more: object) -> Host:
-    return Host(name=name, total=ROOMY, free=free, **more)  # type: ignore[arg-type]
+    return Host(**{"name": name, "total": ROOMY, "free": free, **more})  # type: ignore[arg-type]
 
 
 def why(hosts: list[Host], **asked: object) -> str:
@@ -71,3 +72,44 @@ def test_what_was_taken_since_counts() -> None:
     ask = Request(uuid="u", project_id="p", cpu_m=0, memory_mib=4000)
     index.take("a", ask)
     assert "at most 96 MiB free" in index.why(ask)
+
+
+def test_groups_and_dedicated_cpus_have_their_words() -> None:
+    index = Index(Random(1))
+    for name, rack in (("a", "r1"), ("b", "r1"), ("c", "r2")):
+        index.put(host(name, rack=rack))
+    index.put(host("d", Amounts(9000, 999, 9, 1), total=Amounts(16_000, 4096, 100, 4), rack="r2"))
+    index.gather({1: {"a": 1}})
+
+    def said(cpus: int = 0, **rules: Level) -> str:
+        group = Group(id=1, name="web", **rules)
+        return index.why(
+            Request(uuid="u", project_id="p", cpu_m=1, memory_mib=1, cpus=cpus, group=group)
+        )
+
+    assert said(anti_affinity=Level.ZONE) == "4 hosts: 4 are in a zone with one of group web"
+    assert said(anti_affinity=Level.NODE) == (
+        "4 hosts: 1 is on a node with one of group web, 3 fit"
+    )
+    assert said(affinity=Level.RACK) == "4 hosts: 2 are in another rack than group web, 2 fit"
+    assert said(cpus=2) == (
+        "4 hosts: 3 do not give CPUs to one container alone, "
+        "1 lacks dedicated CPUs (2 asked, at most 1 free)"
+    )
+
+
+def test_what_was_chosen_is_said() -> None:
+    index = Index(Random(1))
+    for name, rack in (("a", "r1"), ("b", "r2")):
+        index.put(host(name, rack=rack))
+    index.gather({1: {"a": 2}})
+    ask = Request(uuid="u", project_id="p", cpu_m=8000, memory_mib=1)
+    assert index.pick(replace(ask, avoid=frozenset("a"))) == "b"
+    assert index.because("b", ask) == (
+        "the emptiest of a few met by chance, of 2 hosts that meet its conditions; 50% used with it"
+    )
+    named = replace(ask, host="b", group=Group(id=1, name="web", soft_affinity=Level.RACK))
+    assert index.because("b", named) == (
+        "of group web: 2 in its region, 2 in its zone, 0 in its rack, 0 on its host, 0 on its node"
+        "; a soft rule could not be kept; asked for by name; 50% used with it"
+    )

@@ -28,6 +28,7 @@ from dolium.api.fields import (
     text,
     whole,
 )
+from dolium.model import hints as model_hints
 from dolium.model.container import RestartPolicy, Spec
 
 NAME = text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -196,6 +197,13 @@ def security_groups(value: Any) -> list[str] | None:
     return strings(value)
 
 
+def hints(value: Any) -> dict[str, Any] | None:
+    """What is said about where it shall run (model/hints.py)."""
+    given = mapping(value)
+    model_hints.read(given or {})
+    return given
+
+
 class Body:
     """Reads bodies; made once with the limits."""
 
@@ -226,7 +234,7 @@ class Body:
             "tty": switch,
             "image_driver": choice("docker", None, "None"),
             "security_groups": security_groups,
-            "hints": mapping,
+            "hints": hints,
             "mounts": objects,
             "nets": nets,
             "runtime": text(1, 255),
@@ -261,7 +269,10 @@ class Body:
         for field, rule in GUARDED.items():
             if given.get(field):
                 allow(rule)
-        return given.get("name"), self._spec(given, version)
+        spec = self._spec(given, version)
+        if spec.cpu_policy == "dedicated" and not spec.cpu.is_integer():
+            raise errors.Invalid(field="cpu", why="Dedicated CPUs are whole ones.")
+        return given.get("name"), spec
 
     def _checks(self, version: int) -> dict[str, Check]:
         checks = dict(self._create)
