@@ -82,6 +82,8 @@ def _start(
         threading.Thread(target=warm, name="warm", daemon=True).start()
     _say("engine", beside.start())
     stack.callback(beside.stop)
+    control.heartbeats.start()
+    stack.callback(control.heartbeats.stop)
     control.server.start()
     stack.callback(control.server.stop)
     control.conductor.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from dolium.model.clock import Clock
 from dolium.model.container import Spec, Verb, Wanted
 from dolium.model.host import Hello, Inventory, Welcome
 from dolium.model.wish import Ack, Command, Facts, Fate, Page, Wish
-from dolium.store import actions, containers, hosts, networks
+from dolium.store import actions, containers, hosts, liveness, networks
 from dolium.store.containers import Observed
 from dolium.store.store import Connection, Store, Tx
 
@@ -22,7 +22,16 @@ _spec = msgspec.json.Decoder(Spec).decode
 class Hosts:
     """Answers agents; implements link.base.Control."""
 
-    def __init__(self, store: Store, clock: Clock, placing: conf.Placing, deployment: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        placing: conf.Placing,
+        deployment: str,
+        heard: Callable[[str], None] = lambda host: None,
+    ) -> None:
+        """heard: told of each sign of life of a host's present boot."""
+        self._heard = heard
         self._store = store
         self._clock = clock
         self._placing = placing
@@ -51,6 +60,7 @@ class Hosts:
         topic = f"host:{host}"
         seen = self._store.hints.count(topic)
         page = self._page(host, boot, since)
+        self._heard(host)  # now: at the end of a wait it may be dead already
         if page.revision > since or page.full or wait_s <= 0:
             return page
         self._store.hints.wait(topic, seen, wait_s)
@@ -66,13 +76,16 @@ class Hosts:
             if not full and host.revision == since:
                 return Page(revision=since)
             found = containers.of_host(connection, name, start)
-            gone = () if full else tuple(containers.buried(connection, name, start))
+            gone = () if full else _gone(connection, name, start)
             wishes = tuple(wishes_of(connection, found))
         return Page(revision=host.revision, wishes=wishes, gone=gone, full=full)
 
     def post(self, facts: Facts) -> Ack:
         """Write facts down; the answer says up to where the host need not repeat them."""
-        return self._store.write(lambda tx: self._post(tx, facts))
+        ack = self._store.write(lambda tx: self._post(tx, facts))
+        if not ack.stale:
+            self._heard(facts.host)
+        return ack
 
     def _post(self, tx: Tx, facts: Facts) -> Ack:
         host = hosts.get(tx.connection, facts.host)
@@ -93,11 +106,19 @@ class Hosts:
         """What became of containers that the host found and has no wish for."""
         with self._store.read() as connection:
             alive, gone = containers.fates(connection, uuids)
+            elsewhere = liveness.elsewhere(connection, host, uuids)
+        alive, gone = alive - elsewhere, gone | elsewhere
         strangers = [uuid for uuid in uuids if uuid not in alive]
         return Fate(
             gone=tuple(uuid for uuid in strangers if uuid in gone),
             unknown=tuple(uuid for uuid in strangers if uuid not in gone),
         )
+
+
+def _gone(connection: Connection, host: str, since: int) -> tuple[str, ...]:
+    """What was deleted or is another host's now."""
+    deleted = containers.buried(connection, host, since)
+    return (*deleted, *liveness.departed(connection, host, since))
 
 
 def wishes_of(connection: Connection, found: Sequence[Observed]) -> list[Wish]:

@@ -8,7 +8,6 @@ placing follows a wish in its own commit, and costs it no second one.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -69,7 +68,7 @@ class Placed(Struct, frozen=True, gc=False):
 
 
 Mark = tuple[int, float, bool, bool]
-"""What a host's offer depends on besides its use: epoch, time of its hello, disabled, silent."""
+"""What a host's offer depends on besides its use: epoch, time of its hello, disabled, away."""
 
 
 class Placer:
@@ -81,13 +80,10 @@ class Placer:
         clock: Clock,
         networks: Networks,
         rng: random.Random,
-        silent: Callable[[str], bool] = lambda host: False,
     ) -> None:
-        """silent tells whether a host has not been heard of for too long."""
         self._store = store
         self._clock = clock
         self._networks = networks
-        self._silent = silent
         self._index = Index(rng)
         self._marks: dict[str, Mark] = {}
 
@@ -135,10 +131,10 @@ class Placer:
         """Know the hosts as the database does: most have changed in nothing but their use."""
         marks: dict[str, Mark] = {}
         changed = set()
-        for name, epoch, at, disabled, cpu_m, memory_mib, disk_gib in hosts.loads(tx.connection):
-            mark = marks[name] = epoch, at, bool(disabled), self._silent(name)
+        for name, epoch, at, disabled, away, *used in hosts.loads(tx.connection):
+            mark = marks[name] = epoch, at, bool(disabled), bool(away)
             if self._marks.get(name) == mark:
-                self._index.count(name, Amounts(cpu_m, memory_mib, disk_gib))
+                self._index.count(name, Amounts(*used))
             else:
                 changed.add(name)
         for name in self._marks.keys() - marks.keys():
@@ -146,8 +142,8 @@ class Placer:
         if changed:
             for host in hosts.all_of_them(tx.connection):
                 if host.name in changed:
-                    _, _, _, silent = marks[host.name]
-                    self._index.put(_offer(host, silent))
+                    _, _, _, away = marks[host.name]
+                    self._index.put(_offer(host, away))
         self._marks = marks
 
     def _claim(self, tx: Tx, ready: list[Placed]) -> list[Placed]:
@@ -216,7 +212,7 @@ def _labels(hints: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _offer(host: hosts.Host, silent: bool) -> Host:
+def _offer(host: hosts.Host, away: bool) -> Host:
     inventory = _inventory(host.inventory)
     return Host(
         name=host.name,
@@ -224,7 +220,7 @@ def _offer(host: hosts.Host, silent: bool) -> Host:
         labels=inventory.labels,
         runtimes=inventory.runtimes,
         disabled=host.disabled,
-        up=not silent,
+        up=not away,
         total=Amounts(host.total_cpu_m, host.total_memory_mib, host.total_disk_gib),
         free=Amounts(
             host.total_cpu_m - host.used_cpu_m,

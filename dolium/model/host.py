@@ -32,6 +32,9 @@ class Hello(Struct, frozen=True, kw_only=True):
     boot: str
     """Random id of this run of the agent; an older boot's words count for nothing."""
     inventory: Inventory
+    lease_s: int = 0
+    """After so many seconds without an answer the agent stops what may run elsewhere by then;
+    0: it does not promise that."""
 
 
 class Welcome(Struct, frozen=True, kw_only=True):

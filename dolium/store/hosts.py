@@ -60,14 +60,16 @@ def all_of_them(connection: sa.Connection) -> list[Host]:
     return [Host(*row) for row in _ALL.run(connection, {})]
 
 
-Load = tuple[str, int, float, bool, int, int, int]
-"""What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB."""
+Load = tuple[str, int, float, bool, bool, int, int, int]
+"""What changes of a host: name, epoch, when it said hello, disabled, whether it is away (silent
+or declared down), used milli-CPU, MiB, GiB."""
 _LOADS = Plain(
     sa.select(
         table.c.name,
         table.c.epoch,
         table.c.updated_at,
         table.c.disabled,
+        sa.or_(table.c.silent, table.c.forced_down),
         table.c.used_cpu_m,
         table.c.used_memory_mib,
         table.c.used_disk_gib,
@@ -88,18 +90,23 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int], at: float) -> int:
         "boot": hello.boot,
         "zone": inventory.zone,
         "inventory": msgspec.json.encode(inventory),
+        "lease_s": hello.lease_s,
         "updated_at": at,
+        "heard_at": at,
     }
+    values |= {"silent": False, "silent_at": None, "held": False, "proof": None}
     values |= dict(zip(("total_cpu_m", "total_memory_mib", "total_disk_gib"), totals, strict=True))
     found = tx.run(sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)).first()
     if found is None:
         values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0}
         values |= {"uuid": str(uuids.uuid4()), "name": hello.host, "epoch": 1}
         values |= {"disabled": False, "revision": 1, "horizon": 0, "created_at": at}
+        values |= {"beat": 1, "forced_down": False}
         tx.run(table.insert(), values)
         return 1
     epoch = found.epoch if found.boot == hello.boot else found.epoch + 1
-    tx.run(table.update().where(table.c.name == hello.host).values(epoch=epoch, **values))
+    values |= {"epoch": epoch, "beat": table.c.beat + 1}
+    tx.run(table.update().where(table.c.name == hello.host).values(values))
     return int(epoch)
 
 
@@ -135,6 +142,8 @@ _CLAIM = Plain(
     .where(
         _THE,
         sa.not_(table.c.disabled),
+        sa.not_(table.c.silent),
+        sa.not_(table.c.forced_down),
         table.c.used_cpu_m + sa.bindparam("cpu_m") <= table.c.total_cpu_m,
         table.c.used_memory_mib + sa.bindparam("memory_mib") <= table.c.total_memory_mib,
         table.c.used_disk_gib + sa.bindparam("disk_gib") <= table.c.total_disk_gib,

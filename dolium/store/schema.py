@@ -17,9 +17,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
-HEAD = "0001"
+HEAD = "0005"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -56,6 +57,15 @@ hosts = Table(
     Column("horizon", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float),
+    # Whether it lives; "beat" counts its signs of life.
+    Column("beat", BigInteger, nullable=False, server_default="0"),
+    Column("heard_at", Float),
+    Column("lease_s", Integer, nullable=False, server_default="0"),
+    Column("silent", Boolean, nullable=False, server_default=false()),
+    Column("silent_at", Float),
+    Column("held", Boolean, nullable=False, server_default=false()),
+    Column("forced_down", Boolean, nullable=False, server_default=false()),
+    Column("proof", String(255)),
 )
 
 containers = Table(
@@ -167,6 +177,16 @@ tombstones = Table(
     Column("revision", BigInteger, nullable=False),
     Column("at", Float, nullable=False),
     Index("ix_tombstones_host", "host", "revision"),
+)
+
+departures = Table(
+    "departures",
+    metadata,
+    Column("container_uuid", String(36), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("ix_departures_host", "host", "revision"),
 )
 
 networks = Table(

@@ -1,0 +1,194 @@
+"""Which hosts live: their signs of life, the judgement about them, and what left the lost ones.
+
+Every write names what was read, so that several who judge at once come to one result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from dolium.model.container import MOVES, Event, Status
+from dolium.store.schema import containers, departures
+from dolium.store.schema import hosts as table
+from dolium.store.store import Tx
+
+
+class Life(Struct, frozen=True, kw_only=True):
+    """What is known about one host's life."""
+
+    name: str
+    zone: str
+    beat: int
+    """How many signs of life were counted: only whether it moves means something."""
+    lease_s: int
+    silent: bool
+    silent_at: float | None
+    held: bool
+    forced_down: bool
+    proof: str | None
+
+
+_READ = tuple(table.c[name] for name in Life.__struct_fields__)
+
+
+def lives(connection: sa.Connection) -> list[Life]:
+    """All hosts."""
+    return [Life(**row._mapping) for row in connection.execute(sa.select(*_READ))]
+
+
+def get(connection: sa.Connection, name: str) -> Life | None:
+    """One by name."""
+    row = connection.execute(sa.select(*_READ).where(table.c.name == name)).first()
+    return Life(**row._mapping) if row else None
+
+
+def heard(tx: Tx, names: Collection[str], at: float) -> None:
+    """These hosts gave signs of life; one statement for all of them."""
+    named = table.c.name.in_(sorted(names))
+    tx.run(table.update().where(named).values(beat=table.c.beat + 1, heard_at=at))
+
+
+def silence(tx: Tx, name: str, beat: int, *, held: bool, at: float) -> bool:
+    """The host's signs of life have stopped at `beat`; False when they have not."""
+    done = tx.run(
+        table.update()
+        .where(table.c.name == name, table.c.beat == beat, sa.not_(table.c.silent))
+        .values(silent=True, silent_at=at, held=held)
+    )
+    return bool(done.rowcount == 1)
+
+
+def hold(tx: Tx, names: Collection[str]) -> None:
+    """Nothing of these silent hosts is made anew unless somebody says so."""
+    tx.run(
+        table.update()
+        .where(table.c.name.in_(sorted(names)), table.c.silent, table.c.proof.is_(None))
+        .values(held=True)
+    )
+
+
+def sound(tx: Tx, name: str, beat: int) -> bool:
+    """The host gives signs of life again. What it was declared by proof stays so until its agent
+    has enrolled anew.
+    """
+    done = tx.run(
+        table.update()
+        .where(
+            table.c.name == name,
+            table.c.beat >= beat,
+            table.c.silent,
+            table.c.proof.is_(None),
+        )
+        .values(silent=False, silent_at=None, held=False)
+    )
+    return bool(done.rowcount == 1)
+
+
+def prove(tx: Tx, name: str, beat: int, proof: str) -> bool:
+    """Nothing runs on the silent host any more; False when it was heard of meanwhile.
+
+    Its agent, should it live after all, is cut off until it has enrolled anew.
+    """
+    done = tx.run(
+        table.update()
+        .where(
+            table.c.name == name,
+            table.c.beat == beat,
+            table.c.silent,
+            sa.not_(table.c.held),
+            table.c.proof.is_(None),
+        )
+        .values(proof=proof, boot="", epoch=table.c.epoch + 1)
+    )
+    return bool(done.rowcount == 1)
+
+
+LOSABLE = frozenset(status.value for status in Status if MOVES[status, Event.LOST] is not status)
+"""Statuses that say nothing any more once a container's host is silent."""
+
+
+def unmarked(connection: sa.Connection, name: str, most: int | None = None) -> list[str]:
+    """Containers of a host whose status still says what was, oldest first."""
+    query = (
+        sa.select(containers.c.uuid)
+        .where(
+            containers.c.host == name,
+            containers.c.stage == "ready",
+            containers.c.status.in_(sorted(LOSABLE)),
+        )
+        .order_by(containers.c.id)
+        .limit(most)
+    )
+    return [row[0] for row in connection.execute(query)]
+
+
+def remaining(connection: sa.Connection, name: str, after: int, most: int) -> list[tuple[int, str]]:
+    """Containers of a host by number, after one of them."""
+    query = (
+        sa.select(containers.c.id, containers.c.uuid)
+        .where(containers.c.host == name, containers.c.id > after)
+        .order_by(containers.c.id)
+        .limit(most)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def stamp(tx: Tx, name: str, *, proven: bool = False) -> int | None:
+    """Count the revision of a host that is away (proven) up; None when it is not so any more."""
+    away = sa.or_(table.c.silent, table.c.forced_down)
+    state = table.c.proof.is_not(None) if proven else away
+    done = tx.run(
+        table.update().where(table.c.name == name, state).values(revision=table.c.revision + 1)
+    )
+    if done.rowcount != 1:
+        return None
+    tx.hint(f"host:{name}")
+    return int(tx.run(sa.select(table.c.revision).where(table.c.name == name)).scalar_one())
+
+
+def depart(tx: Tx, uuid: str, host: str, revision: int, at: float) -> None:
+    """Remember that a container is not the host's any more."""
+    whose = (departures.c.container_uuid == uuid, departures.c.host == host)
+    tx.run(departures.delete().where(*whose))
+    values: dict[str, Any] = {"container_uuid": uuid, "host": host, "revision": revision, "at": at}
+    tx.run(departures.insert(), values)
+
+
+def departed(connection: sa.Connection, host: str, since: int) -> list[str]:
+    """Containers that left the host after a revision and have not come back to it."""
+    here = sa.exists().where(
+        containers.c.uuid == departures.c.container_uuid, containers.c.host == host
+    )
+    query = sa.select(departures.c.container_uuid).where(
+        departures.c.host == host, departures.c.revision > since, ~here
+    )
+    return [row[0] for row in connection.execute(query)]
+
+
+def elsewhere(connection: sa.Connection, host: str, uuids: Collection[str]) -> set[str]:
+    """Those that exist, and are certainly not the host's."""
+    other = sa.or_(containers.c.host.is_(None), containers.c.host != host)
+    query = sa.select(containers.c.uuid).where(containers.c.uuid.in_(uuids), other)
+    return {row[0] for row in connection.execute(query)}
+
+
+def trim(tx: Tx, before: float, most: int = 1000) -> dict[str, int]:
+    """Forget departures older than `before`; returns the new horizon of each host."""
+    old = tx.run(
+        sa.select(departures.c.container_uuid, departures.c.host, departures.c.revision)
+        .where(departures.c.at < before)
+        .limit(most)
+    ).all()
+    horizons: dict[str, int] = {}
+    for uuid, host, revision in map(tuple, old):
+        horizons[host] = max(horizons.get(host, 0), revision)
+        tx.run(
+            departures.delete().where(
+                departures.c.container_uuid == uuid, departures.c.host == host
+            )
+        )
+    return horizons

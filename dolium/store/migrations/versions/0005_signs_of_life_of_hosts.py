@@ -1,0 +1,44 @@
+"""Signs of life of hosts, and containers that left a lost one."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Forward."""
+    with op.batch_alter_table("hosts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("beat", sa.BigInteger(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("heard_at", sa.Float(), nullable=True))
+        batch_op.add_column(sa.Column("lease_s", sa.Integer(), server_default="0", nullable=False))
+        for name in ("silent", "held", "forced_down"):
+            batch_op.add_column(
+                sa.Column(name, sa.Boolean(), server_default=sa.false(), nullable=False)
+            )
+        batch_op.add_column(sa.Column("silent_at", sa.Float(), nullable=True))
+        batch_op.add_column(sa.Column("proof", sa.String(length=255), nullable=True))
+
+    op.create_table(
+        "departures",
+        sa.Column("container_uuid", sa.String(length=36), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("container_uuid", "host"),
+    )
+    with op.batch_alter_table("departures", schema=None) as batch_op:
+        batch_op.create_index("ix_departures_host", ["host", "revision"], unique=False)
+
+
+def downgrade() -> None:
+    """Back."""
+    op.drop_table("departures")
+    with op.batch_alter_table("hosts", schema=None) as batch_op:
+        for name in ("proof", "forced_down", "held", "silent_at", "silent", "lease_s"):
+            batch_op.drop_column(name)
+        batch_op.drop_column("heard_at")
+        batch_op.drop_column("beat")
