@@ -31,7 +31,7 @@ def enable(call: Call) -> Answer:
 
 
 def disable(call: Call) -> Answer:
-    """`PUT /v1/services/disable?host=&binary=&disabled_reason=`: nothing new is placed there."""
+    """`PUT /v1/services/disable?host=&binary=&disabled_reason=`: it gets nothing new."""
     host, given = _which(call)
     reason = given.get("disabled_reason")
     if reason is not None:
@@ -41,9 +41,7 @@ def disable(call: Call) -> Answer:
 
 
 def force_down(call: Call) -> Answer:
-    """`PUT /v1/services/force_down?host=&binary=&forced_down=`: of a silent host it is the proof
-    that it is off.
-    """
+    """`PUT /v1/services/force_down?host=&binary=&forced_down=`: proves a silent host gone."""
     host, given = _which(call)
     if given.get("forced_down") is None:
         raise errors.Missing(field="forced_down")
