@@ -61,16 +61,17 @@ class Lost:
         self._healed: dict[str, tuple[int, float]] = {}
 
     def _lives(self) -> list[Life]:
-        with self._store.read() as connection:
+        with self._store.glance() as connection:
             return liveness.lives(connection)
 
     # --- who is silent -----------------------------------------------------------------------
 
     def judge(self) -> int:
         """Look at all signs of life; returns how many hosts fell silent or came back."""
-        found = self._judge.look(self._clock.monotonic(), self._lives())
+        lives = self._lives()
+        found = self._judge.look(self._clock.monotonic(), lives)
         changed = self._write(found) if found.fallen or found.risen or found.kept else 0
-        for life in self._lives():
+        for life in self._lives() if changed else lives:
             if life.silent:
                 self._mark(life)
         return changed

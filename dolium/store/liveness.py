@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from dolium.model.container import MOVES, Event, Status
+from dolium.store.plain import Plain
 from dolium.store.schema import containers, departures
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
@@ -35,15 +36,34 @@ class Life(Struct, frozen=True, kw_only=True):
 _READ = tuple(table.c[name] for name in Life.__struct_fields__)
 
 
+_ALL = Plain(sa.select(*_READ))
+_GET = Plain(sa.select(*_READ).where(table.c.name == sa.bindparam("host")))
+
+
 def lives(connection: sa.Connection) -> list[Life]:
     """All hosts."""
-    return [Life(**row._mapping) for row in connection.execute(sa.select(*_READ))]
+    return [_life(*row) for row in _ALL.run(connection, {})]
 
 
 def get(connection: sa.Connection, name: str) -> Life | None:
     """One by name."""
-    row = connection.execute(sa.select(*_READ).where(table.c.name == name)).first()
-    return Life(**row._mapping) if row else None
+    row = _GET.run(connection, {"host": name}).fetchone()
+    return _life(*row) if row else None
+
+
+def _life(*row: Any) -> Life:
+    name, zone, beat, lease_s, silent, silent_at, held, forced_down, proof = row
+    return Life(
+        name=name,
+        zone=zone,
+        beat=beat,
+        lease_s=lease_s,
+        silent=bool(silent),  # not every database has a type for that
+        silent_at=silent_at,
+        held=bool(held),
+        forced_down=bool(forced_down),
+        proof=proof,
+    )
 
 
 def heard(tx: Tx, names: Collection[str], at: float) -> None:
