@@ -56,6 +56,20 @@ def _parser() -> argparse.ArgumentParser:
     add("engine", _engine, "print the address of the engine in use, for DOCKER_HOST")
     gateway = add("gateway", _gateway, "print the gateway of a project's default network")
     gateway.add_argument("--project", metavar="ID", help="default: the demo project")
+    host = add("host", _host, "look at hosts, spare one, or say that one is gone")
+    host.add_argument(
+        "what",
+        choices=["list", "show", "enable", "disable", "drain", "force-down", "heal"],
+    )
+    host.add_argument("name", metavar="HOST", nargs="?", help="its name; `list` needs none")
+    host.add_argument("--reason", metavar="TEXT", help="why it is disabled or drained")
+    host.add_argument(
+        "--proven",
+        action="store_true",
+        help="with `force-down`: nothing runs on it any more, for certain and at once",
+    )
+    host.add_argument("--unset", action="store_true", help="with `force-down`: take that back")
+    host.add_argument("--json", action="store_true", help="for programs")
     database = add("db", _db, "look at the database or bring it to this version's schema")
     database.add_argument("what", choices=["version", "upgrade"])
     return parser
@@ -102,6 +116,20 @@ def _gateway(arguments: argparse.Namespace) -> int:
 
     sys.stdout.write(f"{status.gateway(config_of(arguments), arguments.project)}\n")
     return 0
+
+
+def _host(arguments: argparse.Namespace) -> int:
+    from dolium.cli import host
+
+    word = host.Word(
+        what=arguments.what,
+        name=arguments.name,
+        reason=arguments.reason,
+        proven=arguments.proven,
+        unset=arguments.unset,
+        as_json=arguments.json,
+    )
+    return host.run(config_of(arguments), word)
 
 
 def _db(arguments: argparse.Namespace) -> int:

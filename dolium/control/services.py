@@ -10,11 +10,15 @@ from msgspec import Struct
 
 from dolium import errors
 from dolium.control import lost
+from dolium.model import record
 from dolium.model.clock import Clock
 from dolium.model.host import Inventory
-from dolium.store import liveness, services
+from dolium.store import containers, liveness, services
 from dolium.store.services import Service
 from dolium.store.store import Store, Tx
+
+MOST_SHOWN = 10_000
+"""Containers of one host that are told of."""
 
 _inventory = msgspec.json.Decoder(Inventory).decode
 
@@ -56,6 +60,12 @@ class Services:
         if found is None:
             raise errors.NotFound(kind="Compute node", id=ident)
         return _host(found, crowds)
+
+    def containers(self, name: str) -> list[record.Container]:
+        """What is on a host, oldest first."""
+        with self._store.read() as connection:
+            query = record.Query(limit=MOST_SHOWN, all_projects=True, filters={"host": name})
+            return containers.page(connection, query, None)
 
     def zones(self) -> list[str]:
         """Every zone that has a host."""
