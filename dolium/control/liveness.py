@@ -80,21 +80,22 @@ class Judge:
     def _held(
         self, fallen: Collection[str], quiet: dict[str, float], lives: Sequence[Life]
     ) -> frozenset[str]:
-        """Whoever fell in too large a company. Those who are halfway there count: agents speak
-        at their own times, so that hosts which died at once fall one after another.
+        """Whoever fell in too large a company, or soon after it. Those who are halfway there
+        count: agents speak at their own times, so that hosts which died at once fall one after
+        another.
         """
         half = self._silent_s / 2
         held: set[str] = set()
         for length in {quiet[name] for name in fallen}:
             company = {
-                life.name
+                life.name: life.held
                 for life in lives
                 if life.proof is None
                 and quiet[life.name] >= half
                 and abs(quiet[life.name] - length) <= half
             }
-            if crowded(company, lives):
-                held |= company
+            if crowded(company, lives) or any(company.values()):
+                held |= company.keys()
         return frozenset(held)
 
     def _kept(self, life: Life, quiet: float) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dolium import errors
 from dolium.control.lost import OPERATOR, PROMISE
 from dolium.model.container import RestartPolicy, Verb
+from dolium.store import liveness
 from tests.control.fleet import PULL_S, Fleet
 
 SILENT = 30 + PULL_S + 3
@@ -173,6 +175,39 @@ def test_agents_that_promised_stop_what_may_run_elsewhere() -> None:
     assert fleet.on(uuid) == [host]
 
 
+def test_who_judges_second_changes_nothing(fleet: Fleet) -> None:
+    write = fleet.store.write
+    (before,) = [host for host in fleet.services.all() if host.name == "host1"]
+    beat = before.beat
+    assert not write(lambda tx: liveness.prove(tx, "host1", beat, "not silent"))
+    assert not write(lambda tx: liveness.silence(tx, "host1", beat - 1, held=False, at=1.0))
+    assert write(lambda tx: liveness.silence(tx, "host1", beat, held=True, at=1.0))
+    assert not write(lambda tx: liveness.silence(tx, "host1", beat, held=False, at=2.0))
+    assert fleet.state("host1") == (True, True, None)
+    assert not write(lambda tx: liveness.prove(tx, "host1", beat, "held"))
+    assert write(lambda tx: liveness.sound(tx, "host1", beat + 1)) is False
+    assert write(lambda tx: liveness.sound(tx, "host1", beat))
+    assert not write(lambda tx: liveness.sound(tx, "host1", beat))
+    assert write(lambda tx: liveness.silence(tx, "host1", beat, held=False, at=3.0))
+    assert not write(lambda tx: liveness.prove(tx, "host1", beat - 1, "heard of since"))
+    assert write(lambda tx: liveness.prove(tx, "host1", beat, "off"))
+    assert not write(lambda tx: liveness.prove(tx, "host1", beat, "off again"))
+    assert not write(lambda tx: liveness.sound(tx, "host1", beat))
+    assert fleet.state("host1") == (True, False, "off")
+
+
+def test_a_host_that_enrols_anew_keeps_what_was_not_taken_yet(fleet: Fleet) -> None:
+    uuid = fleet.place(auto_heal=True)
+    fleet.services.declare("host1")
+    life = next(life for life in fleet.conductors[0]._lives() if life.name == "host1")
+    fleet.machines["host1"].second(PULL_S)  # between a conductor's look and its write
+    fleet.machines["host1"].second(PULL_S)
+    with pytest.raises(errors.Changed):
+        fleet.store.write(lambda tx: fleet.conductors[0]._take(uuid, life, tx))
+    fleet.run(2 * PULL_S)
+    assert fleet.shown(uuid) == ("host1", "Running")
+
+
 def test_many_at_once_are_not_healed_until_somebody_says_so() -> None:
     fleet = Fleet(12)
     uuid = fleet.place(auto_heal=True)
@@ -188,6 +223,16 @@ def test_many_at_once_are_not_healed_until_somebody_says_so() -> None:
     assert fleet.state("host1") == (True, False, "its power is off")
     assert fleet.state("host2") == (True, True, None)
     assert fleet.shown(uuid)[1] == "Running"
+
+
+def test_who_fell_first_is_held_with_those_that_follow() -> None:
+    fleet = Fleet(24)
+    for name in ("host1", "host2", "host3"):  # two are few enough, three are too many
+        fleet.machines[name].link.cut = True
+        fleet.run(10)
+    fleet.run(SILENT)
+    for name in ("host1", "host2", "host3"):
+        assert fleet.state(name) == (True, True, None)
 
 
 def test_a_whole_zone_at_once_is_not_healed() -> None:
