@@ -10,7 +10,7 @@ from dolium import errors
 from dolium.control.lost import Lost
 from dolium.control.placer import Placer
 from dolium.model.clock import Clock
-from dolium.store import actions, containers, hosts, liveness, projects
+from dolium.store import actions, containers, hosts, projects
 from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ JOURNAL_S = 30 * 86400.0
 SWEEP_S = 3600.0
 LOOK_S = 5.0
 """A placer that missed its hint looks after this time all the same."""
+END_S = 5.0
 WATCH_S = 1.0
 """Between two looks at hosts' signs of life."""
 
@@ -50,7 +51,8 @@ class Conductor:
         self._stopping.set()
         self._store.hints.give("placer")
         for thread in self._threads:
-            thread.join()
+            # A proof that a host is off may take long; who asked for it needs nobody to wait.
+            thread.join(END_S if thread.name == "healer" else None)
 
     def _place(self) -> None:
         while not self._stopping.is_set():
@@ -65,7 +67,8 @@ class Conductor:
     def _heal(self) -> None:
         """Apart from the judge, because a proof that a host is off may take its time."""
         while not self._stopping.wait(WATCH_S):
-            self._safely(self._lost.fence)
+            while not self._stopping.is_set() and self._safely(self._lost.fence):
+                self._safely(self._lost.heal)  # who is proven need not wait for the next proof
             self._safely(self._lost.heal)
 
     def _sweep(self) -> None:
@@ -77,9 +80,8 @@ class Conductor:
         before = self._clock.now() - JOURNAL_S
 
         def work(tx: Tx) -> int:
-            for trim in (containers.trim, liveness.trim):
-                for host, horizon in trim(tx, before).items():
-                    hosts.forget(tx, host, horizon)
+            for host, horizon in containers.trim(tx, before).items():
+                hosts.forget(tx, host, horizon)
             projects.trim(tx, before)
             return actions.trim(tx, before)
 

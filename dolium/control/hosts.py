@@ -76,7 +76,7 @@ class Hosts:
             if not full and host.revision == since:
                 return Page(revision=since)
             found = containers.of_host(connection, name, start)
-            gone = () if full else _gone(connection, name, start)
+            gone = () if full else tuple(containers.buried(connection, name, start))
             wishes = tuple(wishes_of(connection, found))
         return Page(revision=host.revision, wishes=wishes, gone=gone, full=full)
 
@@ -113,12 +113,6 @@ class Hosts:
             gone=tuple(uuid for uuid in strangers if uuid in gone),
             unknown=tuple(uuid for uuid in strangers if uuid not in gone),
         )
-
-
-def _gone(connection: Connection, host: str, since: int) -> tuple[str, ...]:
-    """What was deleted or is another host's now."""
-    deleted = containers.buried(connection, host, since)
-    return (*deleted, *liveness.departed(connection, host, since))
 
 
 def wishes_of(connection: Connection, found: Sequence[Observed]) -> list[Wish]:

@@ -86,6 +86,7 @@ class Judge:
         """
         half = self._silent_s / 2
         held: set[str] = set()
+        told = {life.name for life in lives if life.forced_down}  # an operator knows
         for length in {quiet[name] for name in fallen}:
             company = {
                 life.name: life.held
@@ -96,7 +97,7 @@ class Judge:
             }
             if crowded(company, lives) or any(company.values()):
                 held |= company.keys()
-        return frozenset(held)
+        return frozenset(held - told)
 
     def _kept(self, life: Life, quiet: float) -> bool:
         if not (life.silent and life.lease_s) or life.held or life.proof is not None:

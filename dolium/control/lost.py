@@ -115,18 +115,17 @@ class Lost:
     # --- whether it is gone for certain ----------------------------------------------------------
 
     def fence(self) -> int:
-        """Ask for proofs that silent hosts are off; returns how many are proven now.
+        """Ask for proofs that silent hosts are off, until there is one; returns how many.
 
         It may take as long as the drivers do.
         """
-        proven = 0
         lives = {life.name: life for life in self._lives() if _doubtful(life)}
         self._asked = {name: at for name, at in self._asked.items() if name in lives}
         for name in sorted(lives):
             proof = OPERATOR if lives[name].forced_down else self._ask(name)
             if proof and self._prove(name, lives[name].beat, proof):
-                proven += 1
-        return proven
+                return 1
+        return 0
 
     def _ask(self, name: str) -> str | None:
         now = self._clock.monotonic()
@@ -225,7 +224,7 @@ class Lost:
             **{"started_at": None, "finished_at": None, "exit_code": None},
         }
         containers.change(tx, row.uuid, row.generation, new)
-        liveness.depart(tx, row.uuid, life.name, _still_lost(tx, life.name), at)
+        _still_lost(tx, life.name)
         networks.unplug(tx, row.uuid)
         hosts.release(tx, row.uuid)
         actions.add(
@@ -247,21 +246,30 @@ def stays(row: Observed, spec: Spec) -> str | None:
         return "auto_heal is off"
     if spec.requested_host is not None:
         return "it was asked to be on that host"
-    ended = row.finished_at is not None and (row.started_at or 0.0) <= row.finished_at
-    if row.wanted in LIVELY and ended and spec.restart_policy is None:
+    if row.wanted in LIVELY and _ended(row, spec):
         return "it had ended before"
     return None
 
 
+def _ended(row: Observed, spec: Spec) -> bool:
+    """Whether it was last seen to have done its work."""
+    if row.finished_at is None or (row.started_at or 0.0) > row.finished_at:
+        return False
+    policy = spec.restart_policy.name if spec.restart_policy else "no"
+    return policy == "no" or (policy == "on-failure" and row.exit_code == 0)
+
+
 def _stays(row: Observed, life: Life) -> str | None:
     why = stays(row, _spec(row.spec))
+    if why is None and life.proof == PROMISE and row.observed_generation < row.generation:
+        why = "its agent may not know the last wish, and so not that it has to stop it"
     return None if why is None else f"Host {life.name} is gone ({life.proof}); {why}"
 
 
 def _due(row: Observed, life: Life) -> bool:
     """Whether something is to be done about a lost host's container."""
     if row.wanted == Wanted.DELETED:
-        return True
+        return life.proof != PROMISE  # which is for what its agent knows to be exclusive
     if row.status != Status.UNKNOWN:
         return row.status in liveness.LOSABLE
     return row.status_reason != (_stays(row, life) or "")
@@ -293,12 +301,10 @@ def _mark(name: str, uuids: Sequence[str], reason: str, at: float, tx: Tx) -> No
         projects.changed(tx, row.project_id, row.uuid, "observed", at)
 
 
-def _still_lost(tx: Tx, name: str) -> int:
-    """Raise Changed if the host has enrolled anew meanwhile; returns its new revision."""
-    revision = liveness.stamp(tx, name, proven=True)
-    if revision is None:
+def _still_lost(tx: Tx, name: str) -> None:
+    """Raise Changed if the host has enrolled anew meanwhile."""
+    if liveness.stamp(tx, name, proven=True) is None:
         raise errors.Changed(kind="Host", id=name)
-    return revision
 
 
 def _doubtful(life: Life) -> bool:

@@ -1,4 +1,4 @@
-"""Which hosts live: their signs of life, the judgement about them, and what left the lost ones.
+"""Which hosts live: their signs of life, and the judgement about them.
 
 Every write names what was read, so that several who judge at once come to one result.
 """
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from dolium.model.container import MOVES, Event, Status
 from dolium.store.plain import Plain
-from dolium.store.schema import containers, departures
+from dolium.store.schema import containers
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
 
@@ -170,45 +170,8 @@ def stamp(tx: Tx, name: str, *, proven: bool = False) -> int | None:
     return int(tx.run(sa.select(table.c.revision).where(table.c.name == name)).scalar_one())
 
 
-def depart(tx: Tx, uuid: str, host: str, revision: int, at: float) -> None:
-    """Remember that a container is not the host's any more."""
-    whose = (departures.c.container_uuid == uuid, departures.c.host == host)
-    tx.run(departures.delete().where(*whose))
-    values: dict[str, Any] = {"container_uuid": uuid, "host": host, "revision": revision, "at": at}
-    tx.run(departures.insert(), values)
-
-
-def departed(connection: sa.Connection, host: str, since: int) -> list[str]:
-    """Containers that left the host after a revision and have not come back to it."""
-    here = sa.exists().where(
-        containers.c.uuid == departures.c.container_uuid, containers.c.host == host
-    )
-    query = sa.select(departures.c.container_uuid).where(
-        departures.c.host == host, departures.c.revision > since, ~here
-    )
-    return [row[0] for row in connection.execute(query)]
-
-
 def elsewhere(connection: sa.Connection, host: str, uuids: Collection[str]) -> set[str]:
     """Those that exist, and are certainly not the host's."""
     other = sa.or_(containers.c.host.is_(None), containers.c.host != host)
     query = sa.select(containers.c.uuid).where(containers.c.uuid.in_(uuids), other)
     return {row[0] for row in connection.execute(query)}
-
-
-def trim(tx: Tx, before: float, most: int = 1000) -> dict[str, int]:
-    """Forget departures older than `before`; returns the new horizon of each host."""
-    old = tx.run(
-        sa.select(departures.c.container_uuid, departures.c.host, departures.c.revision)
-        .where(departures.c.at < before)
-        .limit(most)
-    ).all()
-    horizons: dict[str, int] = {}
-    for uuid, host, revision in map(tuple, old):
-        horizons[host] = max(horizons.get(host, 0), revision)
-        tx.run(
-            departures.delete().where(
-                departures.c.container_uuid == uuid, departures.c.host == host
-            )
-        )
-    return horizons

@@ -179,16 +179,6 @@ tombstones = Table(
     Index("ix_tombstones_host", "host", "revision"),
 )
 
-departures = Table(
-    "departures",
-    metadata,
-    Column("container_uuid", String(36), primary_key=True),
-    Column("host", String(255), primary_key=True),
-    Column("revision", BigInteger, nullable=False),
-    Column("at", Float, nullable=False),
-    Index("ix_departures_host", "host", "revision"),
-)
-
 networks = Table(
     "networks",
     metadata,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dolium import conf, errors
+from dolium.cli import roles
 from dolium.cli.main import main
 from dolium.model.host import Hello, Inventory
 from dolium.store import hosts, upgrade
@@ -65,3 +67,15 @@ def test_what_can_not_be_is_said(
     assert "needs the name of a host" in said(capsys, state, "show")
     assert "nope could not be found" in said(capsys, state, "drain", "nope")
     assert "There is no database" in said(capsys, tmp_path / "empty", "list")
+
+
+def test_fences_are_made_of_their_options() -> None:
+    config = conf.load(
+        hosts={"fence": ["command", "nova"]},
+        fence_command={"program": ["true"]},
+        fence_nova={"auth_url": "http://127.0.0.1:1"},
+    )
+    assert [driver.name for driver in roles.fences(config)] == ["command", "nova"]
+    assert roles.fences(config)[0].off("host1") == "true says that it is off"
+    with pytest.raises(errors.StartError, match="There is no fence driver named 'magic'"):
+        roles.fences(conf.load(hosts={"fence": ["magic"]}))

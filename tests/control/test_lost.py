@@ -175,6 +175,26 @@ def test_agents_that_promised_stop_what_may_run_elsewhere() -> None:
     assert fleet.on(uuid) == [host]
 
 
+def test_a_promise_is_for_what_the_agent_knows() -> None:
+    fleet = Fleet(lease_s=30)
+    late, doomed = fleet.place(), fleet.place(name="c2", auto_heal=True)
+    fleet.machines["host1"].link.cut = True
+    row = fleet.containers.find(fleet.who(), late)
+    fleet.containers.patch(fleet.who(), row, auto_heal=True)
+    row = fleet.containers.find(fleet.who(), doomed)
+    fleet.containers.delete(fleet.who(), row, stop=True)
+    fleet.run(30 + 30 + 30 + 4 * PULL_S)
+    assert fleet.state("host1") == (True, False, PROMISE)
+    assert late in fleet.machines["host1"].live()  # nobody told it
+    assert fleet.shown(late) == ("host1", "Unknown")
+    assert "may not know the last wish" in fleet.reason(late)
+    assert fleet.shown(doomed) == ("host1", "Deleting")
+    fleet.machines["host1"].link.cut = False
+    fleet.run(2 * PULL_S)
+    assert fleet.shown(late) == ("host1", "Running")
+    assert fleet.machines["host1"].live() == [late]
+
+
 def test_who_judges_second_changes_nothing(fleet: Fleet) -> None:
     write = fleet.store.write
     (before,) = [host for host in fleet.services.all() if host.name == "host1"]

@@ -1,4 +1,4 @@
-"""Signs of life of hosts, and containers that left a lost one."""
+"""Signs of life of hosts."""
 
 from __future__ import annotations
 
@@ -22,21 +22,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("silent_at", sa.Float(), nullable=True))
         batch_op.add_column(sa.Column("proof", sa.String(length=255), nullable=True))
 
-    op.create_table(
-        "departures",
-        sa.Column("container_uuid", sa.String(length=36), nullable=False),
-        sa.Column("host", sa.String(length=255), nullable=False),
-        sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("container_uuid", "host"),
-    )
-    with op.batch_alter_table("departures", schema=None) as batch_op:
-        batch_op.create_index("ix_departures_host", ["host", "revision"], unique=False)
-
 
 def downgrade() -> None:
     """Back."""
-    op.drop_table("departures")
     with op.batch_alter_table("hosts", schema=None) as batch_op:
         for name in ("proof", "forced_down", "held", "silent_at", "silent", "lease_s"):
             batch_op.drop_column(name)
