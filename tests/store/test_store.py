@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from dolium import errors
-from dolium.store import upgrade
+from dolium.store import hosts, liveness, upgrade
 from dolium.store.schema import HEAD, deployment, metadata
 from dolium.store.store import Store, Tx
 
@@ -182,3 +182,30 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(errors.StartError, match="newer than this Dolium"):
         upgrade.upgrade(path)
+
+
+def test_hosts_of_before_signs_of_life_are_counted_as_living(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    upgrade._alembic(path, "0001")
+    values = {
+        **{
+            "uuid": "u",
+            "name": "host1",
+            "boot": "b",
+            "epoch": 3,
+            "zone": "nova",
+            "inventory": b"{}",
+        },
+        **{"disabled": 0, "revision": 1, "horizon": 0, "created_at": 1.0, "updated_at": 2.0},
+        **{f"total_{name}": 1 for name in ("cpu_m", "memory_mib", "disk_gib")},
+        **{f"used_{name}": 0 for name in ("cpu_m", "memory_mib", "disk_gib")},
+    }
+    with closing(sqlite3.connect(path)) as db, db:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        db.execute(f"INSERT INTO hosts ({names}) VALUES ({marks})", tuple(values.values()))
+    made = store(path)
+    with made.read() as connection:
+        (life,) = liveness.lives(connection)
+        assert hosts.loads(connection) == [("host1", 3, 2.0, 0, 0, 0, 0, 0)]
+    assert (life.beat, life.silent, life.held, life.proof) == (0, False, False, None)
+    made.close()
