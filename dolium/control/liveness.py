@@ -86,7 +86,7 @@ class Judge:
         """
         half = self._silent_s / 2
         held: set[str] = set()
-        told = {life.name for life in lives if life.forced_down}  # an operator knows
+        told = {life.name for life in lives if life.declared}  # an operator knows
         for length in {quiet[name] for name in fallen}:
             company = {
                 life.name: life.held

@@ -122,7 +122,7 @@ class Lost:
         lives = {life.name: life for life in self._lives() if _doubtful(life)}
         self._asked = {name: at for name, at in self._asked.items() if name in lives}
         for name in sorted(lives):
-            proof = OPERATOR if lives[name].forced_down else self._ask(name)
+            proof = OPERATOR if lives[name].declared else self._ask(name)
             if proof and self._prove(name, lives[name].beat, proof):
                 return 1
         return 0

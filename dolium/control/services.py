@@ -83,14 +83,12 @@ class Services:
         self._say(name, disabled=True, disabled_reason=reason)
 
     def force_down(self, name: str, down: bool) -> None:
-        """Declare a host down, or take that back. Of a silent host it is the proof that nothing
-        of it runs any more; while a host speaks, it only gets nothing new.
+        """Declare a host down, or take that back. It gets nothing new; of a host that is silent
+        from then on it is the proof that nothing of it runs any more.
         """
-        if not down:
-            self._say(name, forced_down=False)
-            return
-        self._say(name, forced_down=True, held=False)
-        self._mark(name)
+        self._tell(name, lambda tx: services.force(tx, name, down=down))
+        if down:
+            self._mark(name)
 
     def declare(self, name: str) -> None:
         """Say that nothing runs on the host any more, for certain and whatever it says."""

@@ -29,8 +29,14 @@ class Life(Struct, frozen=True, kw_only=True):
     silent: bool
     silent_at: float | None
     held: bool
-    forced_down: bool
+    forced_beat: int | None
+    """How many signs of life there had been when an operator declared it down."""
     proof: str | None
+
+    @property
+    def declared(self) -> bool:
+        """Whether an operator declared it down, and nothing was heard of it since."""
+        return self.forced_beat == self.beat
 
 
 _READ = tuple(table.c[name] for name in Life.__struct_fields__)
@@ -52,7 +58,7 @@ def get(connection: sa.Connection, name: str) -> Life | None:
 
 
 def _life(*row: Any) -> Life:
-    name, zone, beat, lease_s, silent, silent_at, held, forced_down, proof = row
+    name, zone, beat, lease_s, silent, silent_at, held, forced_beat, proof = row
     return Life(
         name=name,
         zone=zone,
@@ -61,7 +67,7 @@ def _life(*row: Any) -> Life:
         silent=bool(silent),  # not every database has a type for that
         silent_at=silent_at,
         held=bool(held),
-        forced_down=bool(forced_down),
+        forced_beat=forced_beat,
         proof=proof,
     )
 

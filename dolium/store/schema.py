@@ -65,6 +65,7 @@ hosts = Table(
     Column("silent_at", Float),
     Column("held", Boolean, nullable=False, server_default=false()),
     Column("forced_down", Boolean, nullable=False, server_default=false()),
+    Column("forced_beat", BigInteger),
     Column("proof", String(255)),
 )
 

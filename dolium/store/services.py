@@ -82,6 +82,15 @@ def say(tx: Tx, name: str, **values: Any) -> bool:
     return bool(done.rowcount == 1)
 
 
+def force(tx: Tx, name: str, *, down: bool) -> bool:
+    """Declare a host down, or take that back. What is heard of it later makes the word void as a
+    proof: the next silence is another one.
+    """
+    if not down:
+        return say(tx, name, forced_down=False, forced_beat=None)
+    return say(tx, name, forced_down=True, forced_beat=table.c.beat, held=False)
+
+
 def declare(tx: Tx, name: str, proof: str) -> bool:
     """Nothing runs on the host any more, an operator says: what its agent says from now on counts
     for nothing until it has enrolled anew.

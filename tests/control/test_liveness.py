@@ -15,7 +15,7 @@ SILENT_S, MARGIN_S = 30.0, 30.0
 
 def life(name: str, **values: Any) -> Life:
     known: dict[str, Any] = {"name": name, "zone": "nova", "beat": 1, "lease_s": 0, "silent": False}
-    known |= {"silent_at": None, "held": False, "forced_down": False, "proof": None}
+    known |= {"silent_at": None, "held": False, "forced_beat": None, "proof": None}
     return Life(**(known | values))
 
 

@@ -107,7 +107,7 @@ def test_it_may_come_back_to_the_host_that_was_lost(fleet: Fleet) -> None:
     assert box.labels.generation == fleet.wish_generation(uuid)
 
 
-def test_an_operators_word_counts_once_the_host_is_silent(fleet: Fleet) -> None:
+def test_an_operators_word_is_about_the_present_silence(fleet: Fleet) -> None:
     uuid = fleet.place(auto_heal=True)
     fleet.services.force_down("host1", True)
     assert fleet.shown(uuid) == ("host1", "Unknown")
@@ -115,10 +115,27 @@ def test_an_operators_word_counts_once_the_host_is_silent(fleet: Fleet) -> None:
     assert fleet.shown(uuid) == ("host1", "Running")  # it says so itself
     fleet.machines["host1"].power(False)
     fleet.run(SILENT + 2 * PULL_S)
+    # It has spoken since: that was another word, about another silence.
+    assert fleet.state("host1") == (True, False, None)
+    fleet.services.force_down("host1", True)
+    fleet.run(2 * PULL_S)
     assert fleet.state("host1") == (True, False, OPERATOR)
     host, status = fleet.shown(uuid)
     assert host != "host1"
     assert status == "Running"
+
+
+def test_an_operator_may_be_quicker_than_the_judge(fleet: Fleet) -> None:
+    uuid = fleet.place(auto_heal=True)
+    fleet.machines["host1"].power(False)
+    fleet.run(2)
+    fleet.services.force_down("host1", True)
+    fleet.run(10)
+    assert fleet.shown(uuid) == ("host1", "Unknown")
+    assert fleet.on(uuid) == []
+    fleet.run(SILENT)
+    assert fleet.state("host1") == (True, False, OPERATOR)
+    assert fleet.shown(uuid)[1] == "Running"
 
 
 def test_the_strongest_word_counts_at_once(fleet: Fleet) -> None:

@@ -19,6 +19,7 @@ def upgrade() -> None:
             batch_op.add_column(
                 sa.Column(name, sa.Boolean(), server_default=sa.false(), nullable=False)
             )
+        batch_op.add_column(sa.Column("forced_beat", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("silent_at", sa.Float(), nullable=True))
         batch_op.add_column(sa.Column("proof", sa.String(length=255), nullable=True))
 
@@ -26,7 +27,15 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back."""
     with op.batch_alter_table("hosts", schema=None) as batch_op:
-        for name in ("proof", "forced_down", "held", "silent_at", "silent", "lease_s"):
+        for name in (
+            "proof",
+            "forced_beat",
+            "forced_down",
+            "held",
+            "silent_at",
+            "silent",
+            "lease_s",
+        ):
             batch_op.drop_column(name)
         batch_op.drop_column("heard_at")
         batch_op.drop_column("beat")
