@@ -112,7 +112,8 @@ def routes() -> str:
 def policy() -> str:
     """Every rule of what is served now, with its default."""
     served = tuple(route.rule for route in ROUTES if route.rule)
-    known = [rule for rule in rules.CONTAINERS if rule.name.startswith((*served, "container:act"))]
+    every = (*rules.CONTAINERS, *rules.OTHERS)
+    known = [rule for rule in every if rule.name.startswith((*served, "container:act"))]
     rows = [[f"`{rule.name}`", f"`{rule.default}`", rule.about] for rule in (*rules.BASES, *known)]
     return table(["rule", "default", "what it is for"], rows)
 

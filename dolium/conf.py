@@ -242,6 +242,66 @@ class Link(Struct, frozen=True):
     ] = ""
 
 
+LEAST_LEASE_S = 30
+"""Three times what an agent waits for an answer at most."""
+
+
+class Hosts(Struct, frozen=True):
+    """`[hosts]`: hosts that fall silent."""
+
+    silent_s: Annotated[
+        int, _about("Seconds without a sign of life until a host counts as silent.", ge=20)
+    ] = 30
+    lease_s: Annotated[
+        int,
+        _about(
+            "On a host: seconds without an answer of the control plane after which its agent stops "
+            "the containers with auto_heal, because they may run elsewhere by then; 0: it never "
+            "does, and a silent host is proven gone only by `fence` or by an operator.",
+            ge=0,
+        ),
+    ] = 0
+    margin_s: Annotated[
+        int, _about("Seconds a lease is allowed to be late by, beside silent_s.", ge=10)
+    ] = 30
+    fence: Annotated[
+        list[str],
+        _about("Fence drivers that are asked, in this order, whether a silent host is off."),
+    ] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if 0 < self.lease_s < LEAST_LEASE_S:
+            raise ValueError(f"lease_s must be 0 or at least {LEAST_LEASE_S}")
+
+
+class FenceCommand(Struct, frozen=True):
+    """`[fence_command]`: the fence driver `command`, an operator's own program."""
+
+    program: Annotated[
+        list[str],
+        _about(
+            "The program and its arguments, with commas between; it gets the host's name as last "
+            "argument. Exit status 0 says that the host is off for certain."
+        ),
+    ] = msgspec.field(default_factory=list)
+    timeout_s: Annotated[int, _about("Seconds it may take.", ge=1)] = 60
+
+
+class FenceNova(Struct, frozen=True):
+    """`[fence_nova]`: the fence driver `nova`, for hosts that are servers of a cloud."""
+
+    auth_url: Annotated[str, _about("Keystone of that cloud.")] = ""
+    username: Annotated[str, _about("User that may see and stop the servers.")] = ""
+    password: Annotated[str, _about("Its password.")] = ""
+    project_name: Annotated[str, _about("Project of the servers.")] = ""
+    domain_name: Annotated[str, _about("Domain of user and project.")] = "Default"
+    region_name: Annotated[str, _about("Region of the servers; empty: the only one.")] = ""
+    power_off: Annotated[
+        bool, _about("Stop the server of a silent host; otherwise only look whether it is off.")
+    ] = True
+    timeout_s: Annotated[int, _about("Seconds until a stopped server has to be off.", ge=1)] = 60
+
+
 class Config(Struct, frozen=True):
     """All of it."""
 
@@ -257,6 +317,9 @@ class Config(Struct, frozen=True):
     network: Network = Network()
     agent: Agent = Agent()
     link: Link = Link()
+    hosts: Hosts = Hosts()
+    fence_command: FenceCommand = FenceCommand()
+    fence_nova: FenceNova = FenceNova()
 
     @property
     def host(self) -> str:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from dolium.store import upgrade
 from dolium.store.schema import metadata
 from dolium.store.server import Server, engine
+from dolium.store.store import Tx
 
 START_S = 60.0
 
@@ -213,8 +214,15 @@ def _program(name: str) -> str:
 
 
 def empty(store: Server) -> Server:
-    """Delete every row: quicker than making all tables anew."""
-    store.write(lambda tx: [tx.run(table.delete()) for table in metadata.sorted_tables])
+    """Delete every row, and count from one again."""
+
+    def work(tx: Tx) -> None:
+        again = " RESTART IDENTITY" if tx.connection.dialect.name == "postgresql" else ""
+        for table in metadata.sorted_tables:
+            if tx.run(sa.select(sa.literal(1)).select_from(table).limit(1)).first():
+                tx.run(sa.text(f"TRUNCATE TABLE {table.name}{again}"))
+
+    store.write(work)
     return store
 
 

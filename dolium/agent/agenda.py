@@ -46,6 +46,14 @@ class Agenda:
                 self._moved.wait(max(0.0, min(until, at) - now) or 0.001)
             return None
 
+    def seize(self, uuid: str) -> bool:
+        """Keep passes away from the container until `done`; False while one is under way."""
+        with self._moved:
+            if uuid in self._busy:
+                return False
+            self._busy.add(uuid)
+            return True
+
     def busy(self, uuid: str) -> bool:
         """Whether a pass over the container is under way."""
         with self._moved:

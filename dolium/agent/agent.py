@@ -28,6 +28,8 @@ WAITERS = 4
 """Worker threads per place at the gate: those that pull or stop only wait for the engine."""
 FIRST_RETRY_S = 0.2
 WORKER_WAIT_S = 5.0
+PROMISE_S = 1.0
+"""Between two looks at the lease."""
 END_S = 5.0
 """How long a stop waits for each thread; passes that take longer are resumed by the next run."""
 
@@ -72,6 +74,7 @@ class Agent:
             ("post", self._post),
             ("look", self._look),
             ("listen", self._listen),
+            *((("promise", self._promise),) if self._options.lease_s else ()),
             *((f"work-{number}", self._work) for number in range(WAITERS * self._places)),
         ):
             thread = threading.Thread(target=body, name=f"agent-{name}", daemon=True)
@@ -172,6 +175,14 @@ class Agent:
             self._look_now.wait(self._options.look_s * self._rng.uniform(0.8, 1.2))
 
         self._again("the look at everything failed", body)
+
+    def _promise(self) -> None:
+        def body() -> None:
+            if stopped := self.core.keep_promise():
+                LOG.warning("without a lease stopped: %s", ", ".join(stopped))
+            self._stopping.wait(PROMISE_S)
+
+        self._again("the promise could not be kept", body)
 
     def _listen(self) -> None:
         def body() -> None:

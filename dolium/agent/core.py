@@ -20,6 +20,8 @@ from dolium.agent.agenda import Agenda
 from dolium.agent.converge import Converge
 from dolium.agent.inventory import Place, inventory
 from dolium.agent.journal import Journal
+from dolium.agent.keep import LIVELY
+from dolium.agent.lease import Lease
 from dolium.agent.notes import Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.questions import answer
@@ -62,6 +64,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Containers an engine creates or starts at once; 0: twice the cores."""
     wait_s: float = 10.0
     """How long a pull waits for news."""
+    lease_s: int = 0
+    """Seconds without an answer after which exclusive containers are stopped; 0: never."""
 
 
 class Core:
@@ -93,7 +97,13 @@ class Core:
         """Id of this run; empty until enrolled. An agent that is cut off starts nothing."""
         self._since = 0
         self._complete = False
-        """True once a full page told of every wish there is."""
+        """True once a full page told of every wish there is. Before that nothing is done: of
+        what the journal wishes, something may be another host's by now."""
+        self._lease = Lease(clock, options.lease_s)
+        self._yielded = False
+        """True while what may run elsewhere is stopped, because the lease has lapsed."""
+        self._torn: set[str] = set()
+        """Containers that were stopped for that."""
         self._tools = passes.Tools(
             engine=engine,
             wiring=wiring,
@@ -126,18 +136,20 @@ class Core:
                 raise
             found = known
         boot = str(uuids.UUID(int=self._rng.getrandbits(128), version=4))
-        welcome = self._link.hello(Hello(host=host, boot=boot, inventory=found))
+        with self._lease.renewal():
+            welcome = self._link.hello(
+                Hello(host=host, boot=boot, inventory=found, lease_s=self.options.lease_s)
+            )
         self.notes.enrol(welcome, found)
         self._tools.deployment = welcome.deployment
         self.outbox.renew()
         self._since, self._complete, self.boot = 0, False, boot
-        for uuid in sorted({*self.notes.wishes(), *self.notes.lives()}):
-            self.agenda.add(uuid)
 
     def pull(self, wait_s: float = 0.0) -> Page:
         """Fetch what changed, waiting up to wait_s, and put it on the agenda."""
         try:
-            page = self._link.wishes(self.options.host, self.boot, self._since, wait_s)
+            with self._lease.renewal():
+                page = self._link.wishes(self.options.host, self.boot, self._since, wait_s)
         except errors.Changed:
             self._cut_off()
             raise
@@ -150,10 +162,14 @@ class Core:
                     self.notes.disown(uuid)
         for uuid in page.gone:
             self._released(uuid)
-        for wish in page.wishes:
-            self.agenda.add(wish.uuid)
         self._since = page.revision
         self._complete = self._complete or page.full
+        for wish in page.wishes:
+            self.outbox.again(wish.uuid)  # told anew: somebody wants to know
+            self.agenda.add(wish.uuid)
+        if page.full:
+            for uuid in sorted(self.notes.lives()):
+                self.agenda.add(uuid)
         return page
 
     def _released(self, uuid: str) -> None:
@@ -172,7 +188,9 @@ class Core:
         boot, batch = self.boot, self.outbox.batch()
         if not batch or not boot:
             return 0
-        ack = self._link.post(Facts(host=self.options.host, boot=boot, facts=batch))
+        with self._lease.renewal() as renewal:
+            ack = self._link.post(Facts(host=self.options.host, boot=boot, facts=batch))
+            renewal.refused = ack.stale
         if ack.stale:
             if boot == self.boot:
                 self._cut_off()
@@ -184,15 +202,20 @@ class Core:
         return len(known)
 
     def _cut_off(self) -> None:
-        LOG.warning("another agent of host %s has enrolled after this one", self.options.host)
+        LOG.warning(
+            "host %s was given up, or another agent of it has enrolled after this one",
+            self.options.host,
+        )
         self.boot = ""
 
     # --- with the engine -----------------------------------------------------------------------
 
     def step(self, uuid: str) -> str:
         """One pass over one container; returns what it found or did."""
-        if not self.boot:
+        if not self.boot or not self._complete:
             return "not enrolled"
+        if self._lease.lapsed() and self._exclusive(uuid):
+            return "nothing: the lease has lapsed"
         sentence = self._converge.converge(uuid)
         LOG.info("container %s: %s", uuid, sentence)
         return sentence
@@ -290,3 +313,65 @@ class Core:
             self.notes.save(uuid, lives[uuid])
             passes.halt(self._engine, seen, passes.STOP_S)
         return [uuid for _, uuid, _ in found]
+
+    # --- the promise ---------------------------------------------------------------------------
+
+    def _exclusive(self, uuid: str) -> bool:
+        """Whether the container may be started elsewhere once this host is given up."""
+        wish = self.notes.wish(uuid)
+        return wish is not None and wish.spec.auto_heal
+
+    def keep_promise(self) -> list[str]:
+        """Every second or so: without a lease stop what may run elsewhere by now, at once.
+
+        It comes back when the control side answers and still names it. Returns the ids of those
+        that were stopped.
+        """
+        lapsed, stopped = self._lease.lapsed(), []
+        if not lapsed and not self._yielded:
+            return []
+        for uuid, wish in self.notes.wishes().items():
+            if not wish.spec.auto_heal:
+                continue
+            try:
+                if lapsed and self._yield(wish):
+                    stopped.append(uuid)
+            except errors.DriverError as error:
+                LOG.error("container %s has to stop without a lease: %s", uuid, error)
+            if not lapsed:
+                self._rested(wish)
+                self.agenda.add(uuid)
+        self._yielded = lapsed
+        if not lapsed:
+            self._torn.clear()
+        return stopped
+
+    def _yield(self, wish: Wish) -> bool:
+        """Stop one container; during a pass its note has to wait for the next time."""
+        mine = self.agenda.seize(wish.uuid)
+        try:
+            seen = self._engine.look(engine_name(wish.uuid, wish.created_generation))
+            if seen is None or seen.state not in passes.LIVE:
+                return False
+            self._torn.add(wish.uuid)
+            if mine:
+                self._note_rest(wish)
+            passes.halt(self._engine, seen, 0)
+        finally:
+            if mine:
+                self.agenda.done(wish.uuid)
+        return True
+
+    def _rested(self, wish: Wish) -> None:
+        """Whatever a pass made of the end of a container that was stopped here: it comes back."""
+        if wish.uuid in self._torn and self.agenda.seize(wish.uuid):
+            try:
+                self._note_rest(wish)
+            finally:
+                self.agenda.done(wish.uuid)
+
+    def _note_rest(self, wish: Wish) -> None:
+        life = self.notes.life(wish.uuid)
+        if life is not None and wish.wanted in LIVELY:
+            life.rested = True
+            self.notes.save(wish.uuid, life)

@@ -50,6 +50,11 @@ class Outbox:
             self._told.pop(uuid, None)
             self._waiting.pop(uuid, None)
 
+    def again(self, uuid: str) -> None:
+        """What is known about the container is news again, whatever was told."""
+        with self._moved:
+            self._told.pop(uuid, None)
+
     def renew(self) -> None:
         """After a Hello: everything is news again."""
         with self._moved:

@@ -21,6 +21,7 @@ from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.services import Services
 from dolium.model.clock import Clock, SystemClock
 from dolium.model.context import Context
 
@@ -37,6 +38,7 @@ def make(
     containers: Containers,
     questions: Questions,
     networks: Networks,
+    services: Services,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -47,6 +49,7 @@ def make(
         containers=containers,
         questions=questions,
         networks=networks,
+        services=services,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),

@@ -15,6 +15,7 @@ from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.services import Services
 from dolium.model import record
 from dolium.model.clock import Clock
 from dolium.model.context import Context
@@ -31,6 +32,7 @@ class Service(Struct, frozen=True, kw_only=True):
     containers: Containers
     questions: Questions
     networks: Networks
+    services: Services
     policy: Policy
     config: conf.Config
     clock: Clock

@@ -61,6 +61,7 @@ KINDS = {
     "Registry": "registry-not-found",
     "Requested host": "requested-host-not-found",
     "Compute node": "compute-node-not-found",
+    "Service": "zun-service-not-found",
 }
 """The same for NotFound, by the kind of what is not there."""
 

@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 from dolium.api import versions
 from dolium.api.call import Answer, Call
-from dolium.api.zun import container_actions, container_verbs, containers, root
+from dolium.api.zun import (
+    availability_zones,
+    container_actions,
+    container_verbs,
+    containers,
+    hosts,
+    root,
+    services,
+)
 
 
 class Route(NamedTuple):
@@ -29,6 +37,7 @@ class Route(NamedTuple):
 
 _ALL = "/v1/containers"
 _ONE = "/v1/containers/{container}"
+_SERVICES = "/v1/services"
 
 ROUTES = (
     Route("GET", "/", root.root),
@@ -57,6 +66,14 @@ ROUTES = (
         container_actions.show,
         "container:actions",
     ),
+    Route("GET", "/v1/hosts", hosts.list_, "host:get_all", since=4),
+    Route("GET", "/v1/hosts/{host}", hosts.show, "host:get", since=4),
+    Route("GET", _SERVICES, services.list_, "zun-service:get_all"),
+    Route("DELETE", _SERVICES, services.delete, "zun-service:delete"),
+    Route("PUT", f"{_SERVICES}/enable", services.enable, "zun-service:enable"),
+    Route("PUT", f"{_SERVICES}/disable", services.disable, "zun-service:disable"),
+    Route("PUT", f"{_SERVICES}/force_down", services.force_down, "zun-service:force_down"),
+    Route("GET", "/v1/availability_zones", availability_zones.list_, "availability_zones:get_all"),
 )
 
 PUBLIC = frozenset(route.path for route in ROUTES if not route.rule)

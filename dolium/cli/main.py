@@ -73,12 +73,7 @@ def _of_one_machine(add: Add) -> None:
 def _of_a_cloud(add: Add) -> None:
     authority = add("ca", _ca, "make the CA that certifies hosts and control processes")
     authority.add_argument("what", choices=["init"])
-    host = add("host", _host, "on a control node: let a host enrol, or refuse it from now on")
-    host.add_argument("what", choices=["token", "revoke"])
-    host.add_argument("name", metavar="NAME", help="the host's name, [DEFAULT] host there")
-    host.add_argument(
-        "--ttl", metavar="SECONDS", type=int, default=3600, help="how long the token is good"
-    )
+    _host_words(add("host", _host, "look at hosts, let one in, spare one, say that one is gone"))
     enrol = add(
         "enrol", _enrol, "on a host: turn a token of `dolium host token` into a certificate"
     )
@@ -108,6 +103,34 @@ def _of_a_cloud(add: Add) -> None:
         help="sync: make or upgrade it; version: print its schema's; "
         "check: exit status 1 unless it is this Dolium's",
     )
+
+
+def _host_words(host: argparse.ArgumentParser) -> None:
+    host.add_argument(
+        "what",
+        choices=[
+            *("list", "show", "token", "revoke", "enable", "disable"),
+            *("drain", "force-down", "heal"),
+        ],
+    )
+    host.add_argument(
+        "name", metavar="HOST", nargs="?", help="its name, [DEFAULT] host there; `list` needs none"
+    )
+    host.add_argument(
+        "--ttl",
+        metavar="SECONDS",
+        type=int,
+        default=3600,
+        help="with `token`: how long it is good",
+    )
+    host.add_argument("--reason", metavar="TEXT", help="why it is disabled or drained")
+    host.add_argument(
+        "--proven",
+        action="store_true",
+        help="with `force-down`: nothing runs on it any more, for certain and at once",
+    )
+    host.add_argument("--unset", action="store_true", help="with `force-down`: take that back")
+    host.add_argument("--json", action="store_true", help="for programs")
 
 
 def config_of(arguments: argparse.Namespace) -> conf.Config:
@@ -168,23 +191,36 @@ def _blast_radius(arguments: argparse.Namespace) -> int:
 
 
 def _ca(arguments: argparse.Namespace) -> int:
-    from dolium.cli import hosts
+    from dolium.cli import enrolments
 
-    return hosts.found(config_of(arguments))
+    return enrolments.found(config_of(arguments))
 
 
 def _host(arguments: argparse.Namespace) -> int:
-    from dolium.cli import hosts
+    from dolium.cli import enrolments, host
 
+    config = config_of(arguments)
+    if arguments.what != "list" and arguments.name is None:
+        raise errors.Conflict(why=f"`dolium host {arguments.what}` needs the name of a host")
+    if arguments.what == "token":
+        return enrolments.offer(config, arguments.name, arguments.ttl)
     if arguments.what == "revoke":
-        return hosts.revoke(config_of(arguments), arguments.name)
-    return hosts.offer(config_of(arguments), arguments.name, arguments.ttl)
+        return enrolments.revoke(config, arguments.name)
+    word = host.Word(
+        what=arguments.what,
+        name=arguments.name,
+        reason=arguments.reason,
+        proven=arguments.proven,
+        unset=arguments.unset,
+        as_json=arguments.json,
+    )
+    return host.run(config, word)
 
 
 def _enrol(arguments: argparse.Namespace) -> int:
-    from dolium.cli import hosts
+    from dolium.cli import enrolments
 
-    return hosts.enrol(config_of(arguments), arguments.url, arguments.token_file)
+    return enrolments.enrol(config_of(arguments), arguments.url, arguments.token_file)
 
 
 def _db(arguments: argparse.Namespace) -> int:

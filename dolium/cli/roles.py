@@ -7,6 +7,8 @@ import logging
 import random
 from pathlib import Path
 
+import msgspec
+
 from dolium import conf
 from dolium.agent.agent import Agent
 from dolium.agent.core import Options as AgentOptions
@@ -24,11 +26,15 @@ from dolium.api.server import Server
 from dolium.cli.listening import Tls
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
+from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
+from dolium.control.lost import Lost
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.control.questions import Questions
+from dolium.control.services import Services
 from dolium.drivers import load
+from dolium.drivers.fence.base import Driver as Fence
 from dolium.drivers.network.base import Driver
 from dolium.link.local import LocalControl, LocalHosts
 from dolium.model.clock import SystemClock
@@ -75,6 +81,16 @@ def place(told: conf.Place) -> Place:
     )
 
 
+def fences(config: conf.Config) -> list[Fence]:
+    """The drivers that are asked whether a silent host is off, in their order."""
+    made: list[Fence] = []
+    for name in config.hosts.fence:
+        kind = load("fence", name)
+        group = getattr(config, f"fence_{name}", None)
+        made.append(kind(kind.Options(**msgspec.structs.asdict(group)) if group else None))
+    return made
+
+
 class Control:
     """Api and conductor."""
 
@@ -89,7 +105,8 @@ class Control:
         clock, rng = SystemClock(), random.Random()
         self.link = LocalHosts()
         self.networks = Networks(store, network_driver(config, deployment))
-        self.hosts = Hosts(store, clock, config.placing, deployment)
+        self.heartbeats = Heartbeats(store, clock)
+        self.hosts = Hosts(store, clock, config.placing, deployment, self.heartbeats.heard)
         placer = Placer(store, clock, self.networks, rng, policy=policy(config.placing))
         containers = Containers(
             store,
@@ -100,10 +117,19 @@ class Control:
             place=placer.follow,
         )
         questions = Questions(self.link, config.engine.execute_timeout_s)
-        self.conductor = Conductor(store, clock, placer)
+        lost = Lost(store, clock, config.hosts, fences(config))
+        self.conductor = Conductor(store, clock, placer, lost)
         self.policy = Policy(config.api.policy_file)
         self.server = Server(
-            app.make(containers, questions, self.networks, auth, self.policy, config),
+            app.make(
+                containers,
+                questions,
+                self.networks,
+                Services(store, clock),
+                auth,
+                self.policy,
+                config,
+            ),
             config.api.listen,
             config.api.port,
             config.api.threads,
@@ -171,6 +197,7 @@ class Host:
                 machine=BOOT.read_text().strip(),
                 look_s=config.agent.look_s,
                 workers=config.agent.workers,
+                lease_s=config.hosts.lease_s,
             ),
         )
         control.link.join(config.host, made)

@@ -86,6 +86,8 @@ def _start(
         threading.Thread(target=warm, name="warm", daemon=True).start()
     _say("engine", beside.start())
     stack.callback(beside.stop)
+    control.heartbeats.start()
+    stack.callback(control.heartbeats.stop)
     control.server.start()
     stack.callback(control.server.stop)
     if api_tls:
@@ -104,6 +106,10 @@ def _start(
     _say("identity", keystone.auth_url)
     keystone.watch(lambda sentence: LOG.warning("%s", sentence))
     beside.watch(lambda sentence: LOG.warning("%s", sentence))
+    return _running(config, keystone, beside)
+
+
+def _running(config: conf.Config, keystone: Keystone, beside: Engine) -> Running:
     return Running(
         pid=os.getpid(),
         started=_started(),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from dolium import errors
+from dolium.control.lost import Lost
 from dolium.control.placer import Placer
 from dolium.model.clock import Clock
 from dolium.store import actions, containers, groups, hosts, projects
@@ -19,19 +20,25 @@ JOURNAL_S = 30 * 86400.0
 SWEEP_S = 3600.0
 LOOK_S = 5.0
 """A placer that missed its hint looks after this time all the same."""
+END_S = 5.0
+WATCH_S = 1.0
+"""Between two looks at hosts' signs of life."""
 
 
 class Conductor:
     """Runs until stopped; every piece of work is safe to be killed and to run twice."""
 
-    def __init__(self, store: Store, clock: Clock, placer: Placer) -> None:
+    def __init__(self, store: Store, clock: Clock, placer: Placer, lost: Lost) -> None:
         self._store = store
         self._clock = clock
         self._placer = placer
+        self._lost = lost
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._place, name="placer", daemon=True),
             threading.Thread(target=self._sweep, name="sweeper", daemon=True),
+            threading.Thread(target=self._watch, name="judge", daemon=True),
+            threading.Thread(target=self._heal, name="healer", daemon=True),
         ]
 
     def start(self) -> None:
@@ -44,13 +51,25 @@ class Conductor:
         self._stopping.set()
         self._store.hints.give("placer")
         for thread in self._threads:
-            thread.join()
+            # A proof that a host is off may take long; who asked for it needs nobody to wait.
+            thread.join(END_S if thread.name == "healer" else None)
 
     def _place(self) -> None:
         while not self._stopping.is_set():
             seen = self._store.hints.count("placer")
             if not self._safely(self._placer.turn):
                 self._store.hints.wait("placer", seen, LOOK_S)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_S):
+            self._safely(self._lost.judge)
+
+    def _heal(self) -> None:
+        """Apart from the judge, because a proof that a host is off may take its time."""
+        while not self._stopping.wait(WATCH_S):
+            while not self._stopping.is_set() and self._safely(self._lost.fence):
+                self._safely(self._lost.heal)  # who is proven need not wait for the next proof
+            self._safely(self._lost.heal)
 
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_S):

@@ -207,8 +207,11 @@ class Containers:
             )
             values = _documents(new) | {"name": name or present.name}
             now = self._clock.now()
-            if (new.cpu, new.memory) == (old.cpu, old.memory):
+            same = (new.cpu, new.memory) == (old.cpu, old.memory)
+            if same and new.auto_heal <= old.auto_heal:
                 rows.note(tx, present, now, values)
+            elif same:  # its host has to know: see control/lost.py
+                rows.wish(tx, context, present, Verb.UPDATE, {}, now, values)
             else:
                 self._resize(tx, present, old, new)
                 rows.wish(tx, context, present, Verb.UPDATE, {}, now, values)

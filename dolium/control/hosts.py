@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -22,7 +22,16 @@ _spec = msgspec.json.Decoder(Spec).decode
 class Hosts:
     """Answers agents; implements link.base.Control."""
 
-    def __init__(self, store: Store, clock: Clock, placing: conf.Placing, deployment: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        placing: conf.Placing,
+        deployment: str,
+        heard: Callable[[str], None] = lambda host: None,
+    ) -> None:
+        """heard: told of each sign of life of a host's present boot."""
+        self._heard = heard
         self._store = store
         self._clock = clock
         self._placing = placing
@@ -52,6 +61,7 @@ class Hosts:
         topic = f"host:{host}"
         seen = self._store.hints.count(topic)
         page = self._page(host, boot, since)
+        self._heard(host)  # now: at the end of a wait it may be dead already
         if page.revision > since or page.full or wait_s <= 0:
             return page
         self._store.hints.wait(topic, seen, wait_s)
@@ -67,13 +77,18 @@ class Hosts:
             if not full and host.revision == since:
                 return Page(revision=since)
             found = containers.of_host(connection, name, start)
-            gone = () if full else tuple(containers.buried(connection, name, start))
+            buried = [] if full else containers.buried(connection, name, start)
             wishes = tuple(wishes_of(connection, found))
+        back = {wish.uuid for wish in wishes}  # it was made anew elsewhere, and then here again
+        gone = tuple(uuid for uuid in buried if uuid not in back)
         return Page(revision=host.revision, wishes=wishes, gone=gone, full=full)
 
     def post(self, facts: Facts) -> Ack:
         """Write facts down; the answer says up to where the host need not repeat them."""
-        return self._store.write(lambda tx: self._post(tx, facts))
+        ack = self._store.write(lambda tx: self._post(tx, facts))
+        if not ack.stale:
+            self._heard(facts.host)
+        return ack
 
     def _post(self, tx: Tx, facts: Facts) -> Ack:
         # Containers, then the host, as everybody does who holds both.

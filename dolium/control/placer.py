@@ -8,7 +8,6 @@ placing follows a wish in its own commit, and costs it no second one.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -76,7 +75,7 @@ class Placed(Struct, frozen=True, gc=False):
 
 
 Mark = tuple[int, float, bool, bool]
-"""What a host's offer depends on besides its use: epoch, time of its hello, disabled, silent."""
+"""What a host's offer depends on besides its use: epoch, time of its hello, disabled, away."""
 
 
 class Placer:
@@ -88,14 +87,11 @@ class Placer:
         clock: Clock,
         networks: Networks,
         rng: random.Random,
-        silent: Callable[[str], bool] = lambda host: False,
         policy: Policy | None = None,
     ) -> None:
-        """silent tells whether a host has not been heard of for too long."""
         self._store = store
         self._clock = clock
         self._networks = networks
-        self._silent = silent
         self._index = Index(rng, policy)
         self._marks: dict[str, Mark] = {}
 
@@ -165,8 +161,8 @@ class Placer:
         """Know the hosts as the database does: most have changed in nothing but their use."""
         marks: dict[str, Mark] = {}
         changed = set()
-        for name, epoch, at, disabled, *used in hosts.loads(tx.connection):
-            mark = marks[name] = epoch, at, bool(disabled), self._silent(name)
+        for name, epoch, at, disabled, away, *used in hosts.loads(tx.connection):
+            mark = marks[name] = epoch, at, bool(disabled), bool(away)
             if self._marks.get(name) == mark:
                 self._index.count(name, Amounts(*used))
             else:
@@ -176,8 +172,8 @@ class Placer:
         if changed:
             for host in hosts.all_of_them(tx.connection):
                 if host.name in changed:
-                    _, _, _, silent = marks[host.name]
-                    self._index.put(_offer(host, silent))
+                    _, _, _, away = marks[host.name]
+                    self._index.put(_offer(host, away))
         self._marks = marks
 
     def _claim(self, tx: Tx, ready: list[Placed]) -> list[Placed]:
@@ -248,7 +244,7 @@ def _members(tx: Tx, rows: list[containers.Wait]) -> dict[int, dict[str, int]]:
     return {number: groups.members(tx, number) for number in sorted(numbers)}
 
 
-def _offer(host: hosts.Host, silent: bool) -> Host:
+def _offer(host: hosts.Host, away: bool) -> Host:
     inventory = _inventory(host.inventory)
     return Host(
         name=host.name,
@@ -259,7 +255,7 @@ def _offer(host: hosts.Host, silent: bool) -> Host:
         labels=inventory.labels,
         runtimes=inventory.runtimes,
         disabled=host.disabled,
-        up=not silent,
+        up=not away,
         total=Amounts(
             host.total_cpu_m, host.total_memory_mib, host.total_disk_gib, host.total_dedicated
         ),

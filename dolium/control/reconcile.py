@@ -145,17 +145,27 @@ def apply(
 
 
 def _close(tx: Tx, result: Result, commands: list[Command]) -> None:
-    verb = next(command.verb for command in commands if command.id == result.id)
+    command = next(command for command in commands if command.id == result.id)
     outcome = "Success" if result.ok else "Error"
-    moments = [
+    moments = []
+    if why := command.params.get("why"):  # nobody asked for it
+        moments.append(
+            record.Moment(
+                event=why,
+                start_time=result.started_at,
+                finish_time=result.started_at,
+                result="Success",
+            )
+        )
+    moments.append(
         record.Moment(
-            event=f"compute__do_container_{verb.value}",
+            event=f"compute__do_container_{command.verb.value}",
             start_time=result.started_at,
             finish_time=result.finished_at,
             result=outcome,
             traceback=None if result.ok else result.message,
         )
-    ]
+    )
     if result.ok and result.message:  # what the host wants people to know, such as an old image
         moments.append(
             record.Moment(

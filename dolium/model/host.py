@@ -49,6 +49,9 @@ class Hello(Struct, frozen=True, kw_only=True):
     address: str = ""
     """Where the agent answers questions; the link's own matter, empty inside one process."""
     port: int = 0
+    lease_s: int = 0
+    """After so many seconds without an answer the agent stops what may run elsewhere by then;
+    0: it does not promise that."""
 
 
 class Welcome(Struct, frozen=True, kw_only=True):

@@ -314,11 +314,11 @@ def delete(tx: Tx, uuid: str) -> bool:
 
 
 def bury(tx: Tx, uuid: str, host: str, revision: int, at: float) -> None:
-    """Remember for certain that the container is gone."""
-    tx.run(
-        tombstones.insert(),
-        {"container_uuid": uuid, "host": host, "revision": revision, "at": at},
-    )
+    """Remember for certain that the container is gone from the host."""
+    values = {"revision": revision, "at": at}
+    its = (tombstones.c.container_uuid == uuid, tombstones.c.host == host)
+    if tx.run(tombstones.update().where(*its).values(values)).rowcount == 0:
+        tx.run(tombstones.insert(), {"container_uuid": uuid, "host": host} | values)
 
 
 def buried(connection: sa.Connection, host: str, since: int) -> list[str]:
@@ -347,16 +347,22 @@ def fates(connection: sa.Connection, host: str, uuids: Sequence[str]) -> tuple[s
 
 
 def trim(tx: Tx, before: float, most: int = 1000) -> dict[str, int]:
-    """Forget tombstones older than `before`; returns the new horizon of each host."""
+    """Forget tombstones older than `before`; returns the new horizon of each host.
+
+    Those of containers that live on elsewhere stay: their old host may come back at any time.
+    """
+    lives = sa.exists().where(table.c.uuid == tombstones.c.container_uuid)
     old = tx.run(
         sa.select(tombstones.c.container_uuid, tombstones.c.host, tombstones.c.revision)
-        .where(tombstones.c.at < before)
+        .where(tombstones.c.at < before, ~lives)
         .limit(most)
     ).all()
     horizons: dict[str, int] = {}
-    for _, host, revision in map(tuple, old):
+    for uuid, host, revision in map(tuple, old):
         horizons[host] = max(horizons.get(host, 0), revision)
-    if old:
-        ids = [row[0] for row in old]
-        tx.run(tombstones.delete().where(tombstones.c.container_uuid.in_(ids)))
+        tx.run(
+            tombstones.delete().where(
+                tombstones.c.container_uuid == uuid, tombstones.c.host == host
+            )
+        )
     return horizons

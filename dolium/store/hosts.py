@@ -78,9 +78,9 @@ def place(connection: sa.Connection, name: str) -> tuple[str, int] | None:
     return (row[0], row[1]) if row and row[0] else None
 
 
-Load = tuple[str, int, float, bool, int, int, int, int]
-"""What changes of a host: name, epoch, when it said hello, disabled, used milli-CPU, MiB, GiB and
-dedicated CPUs.
+Load = tuple[str, int, float, bool, bool, int, int, int, int]
+"""What changes of a host: name, epoch, when it said hello, disabled, whether it is away (silent
+or declared down), used milli-CPU, MiB, GiB and dedicated CPUs.
 """
 _LOADS = Plain(
     sa.select(
@@ -88,6 +88,7 @@ _LOADS = Plain(
         table.c.epoch,
         table.c.updated_at,
         table.c.disabled,
+        sa.or_(table.c.silent, table.c.forced_down),
         table.c.used_cpu_m,
         table.c.used_memory_mib,
         table.c.used_disk_gib,
@@ -114,8 +115,11 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) ->
         "inventory": msgspec.json.encode(inventory),
         "address": hello.address or None,
         "port": hello.port or None,
+        "lease_s": hello.lease_s,
         "updated_at": at,
+        "heard_at": at,
     }
+    values |= {"silent": False, "silent_at": None, "held": False, "proof": None}
     values |= dict(zip(_TOTALS, totals, strict=True))
     known = sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)
     found = tx.run(known.with_for_update()).first()
@@ -123,10 +127,12 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) ->
         values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0, "used_dedicated": 0}
         values |= {"uuid": str(uuids.uuid4()), "name": hello.host, "epoch": 1}
         values |= {"disabled": False, "revision": 1, "horizon": 0, "created_at": at}
+        values |= {"beat": 1, "forced_down": False}
         tx.run(table.insert(), values)
         return 1
     epoch = found.epoch if found.boot == hello.boot else found.epoch + 1
-    tx.run(table.update().where(table.c.name == hello.host).values(epoch=epoch, **values))
+    values |= {"epoch": epoch, "beat": table.c.beat + 1}
+    tx.run(table.update().where(table.c.name == hello.host).values(values))
     return int(epoch)
 
 
@@ -172,6 +178,8 @@ _CLAIM = Bulk(
         .where(
             table.c.name == given.host,
             sa.not_(table.c.disabled),
+            sa.not_(table.c.silent),
+            sa.not_(table.c.forced_down),
             table.c.used_cpu_m + given.cpu_m <= table.c.total_cpu_m,
             table.c.used_memory_mib + given.memory_mib <= table.c.total_memory_mib,
             table.c.used_disk_gib + given.disk_gib <= table.c.total_disk_gib,

@@ -18,9 +18,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
-HEAD = "0005"
+HEAD = "0007"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -76,6 +77,16 @@ hosts = Table(
     Column("updated_at", Double),
     Column("address", String(255)),
     Column("port", Integer),
+    # Whether it lives; "beat" counts its signs of life.
+    Column("beat", BigInteger, nullable=False, server_default="0"),
+    Column("heard_at", Double),
+    Column("lease_s", Integer, nullable=False, server_default="0"),
+    Column("silent", Boolean, nullable=False, server_default=false()),
+    Column("silent_at", Double),
+    Column("held", Boolean, nullable=False, server_default=false()),
+    Column("forced_down", Boolean, nullable=False, server_default=false()),
+    Column("forced_beat", BigInteger),
+    Column("proof", String(255)),
 )
 
 enrolments = Table(
@@ -209,7 +220,7 @@ tombstones = Table(
     "tombstones",
     metadata,
     Column("container_uuid", String(36), primary_key=True),
-    Column("host", String(255), nullable=False),
+    Column("host", String(255), primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("at", Double, nullable=False),
     Index("ix_tombstones_host", "host", "revision"),

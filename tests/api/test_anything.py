@@ -19,6 +19,7 @@ FIELDS = sorted(Body(conf.Limits())._create)
 PARAMS = sorted(
     {*FILTERS, "limit", "marker", "sort_key", "sort_dir", "all_projects", "force", "stop", "run"}
     | {"timeout", "signal", "name", "stdout", "since", "tail", "command", "interactive", "ps_args"}
+    | {"host", "binary", "disabled_reason", "forced_down"}
 )
 
 words = st.sampled_from(["", "None", "True", "0", "-1", "1e9", "٣", "²", "a\0b", "%", "{0}", "'"])
@@ -69,9 +70,10 @@ def test_no_creation_is_a_bug(body: dict[str, Any], image: Any, minor: int) -> N
     minor=versions,
 )
 def test_no_request_is_a_bug(route: Any, query: dict[str, str], body: Any, minor: int) -> None:
-    path = route.path.format(container="web", request_id="req-1")
+    path = route.path.format(container="web", request_id="req-1", host="host1")
     asked = f"{path}?{urlencode(query)}"
-    reply = cloud().call(route.verb, asked, body=body, version=f"1.{minor}")
+    who = "alice" if "{container}" in route.path else "root"
+    reply = cloud().call(route.verb, asked, body=body, version=f"1.{minor}", who=who)
     assert reply.status != 500, reply.raw
 
 

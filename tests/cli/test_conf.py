@@ -33,7 +33,9 @@ def test_the_environment_counts_without_a_file(monkeypatch: pytest.MonkeyPatch) 
     assert conf.load().api.port == 9998
 
 
-@pytest.mark.parametrize("text", ["[api]\nport = many\n", "[agent]\nlook_s = 0\n", "nonsense"])
+@pytest.mark.parametrize(
+    "text", ["[api]\nport = many\n", "[agent]\nlook_s = 0\n", "[hosts]\nlease_s = 9\n", "nonsense"]
+)
 def test_what_can_not_be_read_is_said(tmp_path: Path, text: str) -> None:
     with pytest.raises(errors.StartError, match="The configuration can't be read: "):
         conf.load(write(tmp_path, text))

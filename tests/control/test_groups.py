@@ -16,6 +16,7 @@ from dolium.control import domains
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
 from dolium.control.hosts import Hosts
+from dolium.control.lost import Lost
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.model.container import Spec
@@ -182,7 +183,12 @@ def test_what_a_rack_takes_down(world: World) -> None:
 
 def test_empty_groups_are_forgotten_and_others_kept(world: World) -> None:
     uuid = place(world, "a", group="web")
-    conductor = Conductor(world.store, world.clock, world.placer)
+    conductor = Conductor(
+        world.store,
+        world.clock,
+        world.placer,
+        Lost(world.store, world.clock, conf.Hosts()),
+    )
     conductor.sweep()
     assert world.store.write(groups.trim) == 0
     row = world.containers.find(world.who(), uuid)

@@ -17,6 +17,7 @@ from dolium.agent.journal import Journal
 from dolium.agent.wiring import Wiring
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
+from dolium.control.lost import Lost
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.control.questions import Questions
@@ -41,7 +42,9 @@ class Cloud:
         networks = Networks(side.store, FlatNetwork())
         placer = Placer(side.store, side.clock, networks, rng)
         self.containers = Containers(side.store, side.clock, conf.Quota(), rng, place=placer.follow)
-        self.conductor = Conductor(side.store, side.clock, placer)
+        self.conductor = Conductor(
+            side.store, side.clock, placer, Lost(side.store, side.clock, conf.Hosts())
+        )
         self.questions = Questions(side.link, 5.0)
         self.engine, self.journal = Fake(), Journal(None)
         self.engine.images["busybox:latest"] = Image()

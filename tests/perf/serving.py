@@ -21,6 +21,7 @@ from dolium.api.server import Server
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.services import Services
 from dolium.link.base import Hosts
 from dolium.model.clock import SystemClock
 from dolium.model.wish import Answer, Question
@@ -52,6 +53,7 @@ def dolium(folder: Path) -> app.Wsgi:
         containers=Containers(store, clock, config.quota),
         questions=Questions(Nobody(), config.engine.execute_timeout_s),
         networks=Networks(store, Counted()),
+        services=Services(store, clock),
         auth=keystone,
         policy=policy,
         config=config,

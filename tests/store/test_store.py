@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from dolium import errors
-from dolium.store import upgrade
+from dolium.store import hosts, liveness, upgrade
 from dolium.store.schema import HEAD, metadata, ranges
 from dolium.store.sqlite import Sqlite
 from dolium.store.store import Tx
@@ -207,3 +207,31 @@ def test_a_migration_keeps_what_is_there(tmp_path: Path) -> None:
 def fill(path: Path, what: str, *values: str) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"INSERT INTO {what}", values)
+
+
+def test_hosts_of_before_signs_of_life_are_counted_as_living(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    upgrade.upgrade(path)
+    upgrade.downgrade(path, "0001")
+    values = {
+        **{
+            "uuid": "u",
+            "name": "host1",
+            "boot": "b",
+            "epoch": 3,
+            "zone": "nova",
+            "inventory": b"{}",
+        },
+        **{"disabled": 0, "revision": 1, "horizon": 0, "created_at": 1.0, "updated_at": 2.0},
+        **{f"total_{name}": 1 for name in ("cpu_m", "memory_mib", "disk_gib")},
+        **{f"used_{name}": 0 for name in ("cpu_m", "memory_mib", "disk_gib")},
+    }
+    with closing(sqlite3.connect(path)) as db, db:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        db.execute(f"INSERT INTO hosts ({names}) VALUES ({marks})", tuple(values.values()))
+    made = store(path)
+    with made.read() as connection:
+        (life,) = liveness.lives(connection)
+        assert hosts.loads(connection) == [("host1", 3, 2.0, 0, 0, 0, 0, 0, 0)]
+    assert (life.beat, life.silent, life.held, life.proof) == (0, False, False, None)
+    made.close()

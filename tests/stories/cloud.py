@@ -72,6 +72,7 @@ class Cloud:
             containers=self.world.containers,
             questions=Questions(link, 5.0),
             networks=self.world.networks,
+            services=self.world.services,
             auth=People(),
             policy=self.policy,
             config=options,

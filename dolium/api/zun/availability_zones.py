@@ -1,0 +1,15 @@
+"""Availability zones: where users may ask containers to be."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dolium.api.call import Answer, Call
+
+_encode = msgspec.json.encode
+
+
+def list_(call: Call) -> Answer:
+    """`GET /v1/availability_zones`."""
+    found = [{"availability_zone": zone} for zone in call.service.services.zones()]
+    return Answer(200, _encode({"availability_zones": found, "next": None}))

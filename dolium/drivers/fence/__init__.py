@@ -1,0 +1,1 @@
+"""Fences: what can prove that a silent host is off."""
