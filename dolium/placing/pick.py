@@ -59,9 +59,11 @@ class Spread:
     def pick(self, slots: Sequence[Slot], load: Load, rng: Random, enough: int = 0) -> Slot | None:
         """The least loaded of the first few on the walk; None only if none fits."""
         n = len(slots)
+        # Where all are to be compared any order will do.
+        steps = range(n) if enough >= n else walk(n, rng)
         enough = enough or self._samples or max(2, n.bit_length())
         best, least = None, inf
-        for step in walk(n, rng) if enough < n else range(n):
+        for step in steps:
             slot = slots[step % n]
             share = load(slot)
             if share is None:

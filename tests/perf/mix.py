@@ -39,7 +39,7 @@ def mix(n: int, rng: Random) -> list[Request]:
 
 
 def grouped(n: int, rng: Random) -> list[Request]:
-    """The same, and of every ten containers six are of a group of ten: two of them not in one
+    """The same, and of every ten containers five are of a group of ten: one of them not in one
     rack, one not on one machine, one softly not in one rack, one in one zone, one just a group.
 
     Groups come mixed, as many users at once send them. Those with hard rules name no zone: some
@@ -65,15 +65,15 @@ def _join(request: Request, group: Group | None) -> Request:
 
 def _kind(number: int, kind: int) -> Group | None:
     wish: dict[str, Level] = {}
-    if kind < 2:
+    if kind == 0:
         wish = {"anti_affinity": Level.RACK}
-    elif kind == 2:
+    elif kind == 1:
         wish = {"anti_affinity": Level.HOST}
-    elif kind == 3:
+    elif kind == 2:
         wish = {"soft_anti_affinity": Level.RACK}
-    elif kind == 4:
+    elif kind == 3:
         wish = {"affinity": Level.ZONE}
-    elif kind > 5:
+    elif kind > 4:
         return None
     return Group(id=number, name=f"g{number}", **wish)
 
