@@ -14,6 +14,7 @@ import pytest
 
 from dolium import errors
 from dolium.api.server import Server
+from dolium.cli import status
 from dolium.link import certificates
 from dolium.link.https_control import Own
 from dolium.link.tls import Files
@@ -77,6 +78,14 @@ def test_clients_that_ask_strictly_are_content(ca: Path) -> None:
         connection.request("GET", "/healthcheck")
         assert connection.getresponse().read() == b"OK"
         connection.close()
+
+
+def test_status_sees_that_it_answers(ca: Path) -> None:
+    own = Own(ca, "api", SystemClock())
+    with served(own.web(["127.0.0.1"])) as server:
+        assert status._http(f"https://127.0.0.1:{server.port}/healthcheck")
+        gone = server.port
+    assert not status._http(f"https://127.0.0.1:{gone}/healthcheck")
 
 
 def test_a_name_that_was_not_certified_is_noticed(ca: Path) -> None:
