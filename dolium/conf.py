@@ -52,8 +52,14 @@ class Api(Struct, frozen=True):
     ] = ""
     tls_key: Annotated[str, _about("Its key, PEM, without a password.")] = ""
     public_url: Annotated[
-        str, _about("Where clients find the API; empty: the address it listens on.")
+        str, _about("Where clients find the API; empty: where it listens, links as they came.")
     ] = ""
+
+    @property
+    def public(self) -> str:
+        """The same without a version."""
+        return self.public_url.rstrip("/").removesuffix("/v1")
+
     threads: Annotated[int, _about("Requests answered at the same time.", ge=1)] = 16
     max_limit: Annotated[int, _about("Most items of a page.", ge=1)] = 1000
     policy_file: Annotated[str, _about("oslo.policy file that overrides defaults.")] = ""

@@ -56,7 +56,9 @@ class Call:
 
     @property
     def prefix(self) -> str:
-        """What absolute links begin with, as the client addressed us: `http://host:9517`."""
+        """What absolute links begin with: as configured, or as the client addressed us."""
+        if public := self.service.config.api.public:
+            return public
         environ = self._environ
         host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
         return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}"

@@ -82,8 +82,8 @@ def web_names(config: conf.Config) -> list[str]:
 def api_url(config: conf.Config) -> str:
     """Where clients find the API, without the version."""
     api = config.api
-    if api.public_url:
-        return api.public_url.rstrip("/").removesuffix("/v1")
+    if api.public:
+        return api.public
     secure = api.tls_cert or not is_loopback(api.listen)
     address = f"[{api.listen}]" if ":" in api.listen else api.listen
     if api.listen in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound

@@ -108,6 +108,11 @@ class Hosts:
             reconcile.apply(tx, row, commands, fact, host.epoch, now)
         return Ack(sequence=max((fact.sequence for fact in facts.facts), default=0))
 
+    def place(self, host: str) -> tuple[str, int] | None:
+        """Address and port where the host answers questions, as it told in its Hello."""
+        with self._store.read() as connection:
+            return hosts.place(connection, host)
+
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
         """What became of containers that the host found and has no wish for.
 

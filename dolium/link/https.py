@@ -100,8 +100,14 @@ class HttpsControl:
         return self._call("fate", Strangers(host=host, uuids=tuple(uuids)), Fate)
 
     def renew(self, request: str) -> Certified:
-        """A new certificate in place of the one that is half over."""
-        return self._call("renew", Renew(request=request), Certified)
+        """A new certificate in place of the one that is half over.
+
+        Then any control process is as good as the present one: hosts that came together on one
+        while others were started again spread anew.
+        """
+        certified = self._call("renew", Renew(request=request), Certified)
+        self._at = self._rng.randrange(len(self._wires))
+        return certified
 
     def close(self) -> None:
         """Close what is kept."""

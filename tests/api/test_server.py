@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dolium import errors
+from dolium import conf, errors
 from dolium.api.call import MOST_BODY
 from dolium.api.server import MOST_HEADERS, Server
 from tests.stories.cloud import Cloud
@@ -41,6 +41,14 @@ def test_links_carry_the_address_the_client_used(server: Server) -> None:
     status, body = _ask(server, "GET", "/")
     assert status == 200
     assert f"http://127.0.0.1:{server.port}/v1/".encode() in body
+
+
+def test_links_carry_the_public_address_where_there_is_one() -> None:
+    api = conf.Api(public_url="https://cloud.example/containers/v1")
+    server = Server(Cloud(api=api).app, port=0, threads=2)
+    server.start()
+    assert b'"https://cloud.example/containers/v1/"' in _ask(server, "GET", "/")[1]
+    server.stop()
 
 
 def test_one_connection_serves_many_requests(server: Server) -> None:

@@ -60,14 +60,10 @@ def test_of_another_hosts_containers_a_host_learns_nothing() -> None:
 
 
 def test_where_a_host_answers_is_written_down_and_forgotten() -> None:
-    from dolium.store import hosts
-
     made, _ = world()
     hello = Hello(host=OTHER, boot="boot-3", inventory=made.inventory, address="::1", port=9519)
     made.hosts.hello(hello)
-    with made.store.read() as connection:
-        assert hosts.place(connection, OTHER) == ("::1", 9519)
-        assert hosts.place(connection, HOST) is None
+    assert made.hosts.place(OTHER) == ("::1", 9519)
+    assert made.hosts.place(HOST) is None
     made.hosts.hello(msgspec.structs.replace(hello, address="", port=0))
-    with made.store.read() as connection:
-        assert hosts.place(connection, OTHER) is None
+    assert made.hosts.place(OTHER) is None

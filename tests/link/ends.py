@@ -17,7 +17,6 @@ from dolium.link.https_agent import HostEnd
 from dolium.link.https_control import ControlEnd, Own
 from dolium.model.host import Hello, Inventory
 from dolium.model.wish import Answer, Question
-from dolium.store import hosts as rows
 from dolium.store.schema import metadata
 from dolium.store.sqlite import Sqlite
 
@@ -65,7 +64,7 @@ class Control:
         self.hosts = Hosts(self.store, self.clock, conf.Placing(), "deployment")
         self.own = Own(self.ca, "control", self.clock)
         self.enrolment = enrolment.Enrolment(self.store, self.clock, self.own)
-        self.link = HttpsHosts(self.own.identity, self.where, self.enrolment.accepts)
+        self.link = HttpsHosts(self.own.identity, self.hosts.place, self.enrolment.accepts)
         self.serve(polls=polls, port=port)
 
     def serve(self, polls: int = 100, port: int = 0) -> None:
@@ -80,10 +79,6 @@ class Control:
             polls=polls,
         )
         self.end.start()
-
-    def where(self, host: str) -> tuple[str, int] | None:
-        with self.store.read() as connection:
-            return rows.place(connection, host)
 
     @property
     def url(self) -> str:

@@ -238,7 +238,7 @@ def test_a_revoked_host_is_refused_everywhere_after_a_refresh(control: Control) 
         end.control.hello(hello("host1", "boot"))
     with pytest.raises(errors.Untrusted):
         end.control.renew("")
-    asks = HttpsHosts(control.own.identity, control.where, control.enrolment.accepts)
+    asks = HttpsHosts(control.own.identity, control.hosts.place, control.enrolment.accepts)
     with pytest.raises(errors.HostDown):
         asks.ask("host1", QUESTION)
 
