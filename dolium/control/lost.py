@@ -35,6 +35,7 @@ TOGETHER = 50
 """Containers marked in one transaction."""
 AGAIN_S = 10.0
 """How often a lost host's remaining containers are looked at, and a proof is asked for again."""
+LONGEST_PROOF = 255
 OPERATOR = "an operator declared it down"
 PROMISE = "its agent has promised to stop what may run elsewhere"
 LIVELY = frozenset({Wanted.RUNNING.value, Wanted.PAUSED.value})
@@ -145,7 +146,8 @@ class Lost:
         return None
 
     def _prove(self, name: str, beat: int, proof: str) -> bool:
-        done = self._store.write(lambda tx: liveness.prove(tx, name, beat, proof))
+        short = proof[:LONGEST_PROOF]
+        done = self._store.write(lambda tx: liveness.prove(tx, name, beat, short))
         if done:
             LOG.warning("host %s is gone: %s", name, proof)
         return done
