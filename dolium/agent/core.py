@@ -131,13 +131,15 @@ class Core:
         self._tools.deployment = welcome.deployment
         self.outbox.renew()
         self._since, self._complete, self.boot = 0, False, boot
-        for uuid in sorted({*self.notes.wishes(), *self.notes.lives()}):
-            self.agenda.add(uuid)
 
     def pull(self, wait_s: float = 0.0) -> Page:
-        """Fetch what changed, waiting up to wait_s, and put it on the agenda."""
+        """Fetch what changed, waiting up to wait_s, and put it on the agenda.
+
+        Raises Changed when there is reason to say Hello again.
+        """
         try:
             page = self._link.wishes(self.options.host, self.boot, self._since, wait_s)
+            self._check(page)
         except errors.Changed:
             self._cut_off()
             raise
@@ -152,9 +154,19 @@ class Core:
             self._released(uuid)
         for wish in page.wishes:
             self.agenda.add(wish.uuid)
+        if page.full:
+            for uuid in sorted({*self.notes.wishes(), *self.notes.lives()}):
+                self.agenda.add(uuid)
         self._since = page.revision
         self._complete = self._complete or page.full
         return page
+
+    def _check(self, page: Page) -> None:
+        """A page older than what is known tells of an answer that came late, a database that
+        lags behind, or one that was restored. Hello is a write: what is read after it is right.
+        """
+        if page.revision < self._since:
+            raise errors.Changed(kind="Host", id=self.options.host)
 
     def _released(self, uuid: str) -> None:
         """The row is deleted: forget the container, after removing what should be gone."""
@@ -184,7 +196,9 @@ class Core:
         return len(known)
 
     def _cut_off(self) -> None:
-        LOG.warning("another agent of host %s has enrolled after this one", self.options.host)
+        LOG.warning(
+            "host %s is not known as this run of its agent: it enrolls again", self.options.host
+        )
         self.boot = ""
 
     # --- with the engine -----------------------------------------------------------------------
@@ -193,6 +207,8 @@ class Core:
         """One pass over one container; returns what it found or did."""
         if not self.boot:
             return "not enrolled"
+        if not self._complete:  # the journal may be older than it should be
+            return "waits for all wishes"
         sentence = self._converge.converge(uuid)
         LOG.info("container %s: %s", uuid, sentence)
         return sentence

@@ -14,7 +14,7 @@ import pytest
 
 from tests.simulation.rules import RULES, Patch
 from tests.simulation.schedule import Failed, run
-from tests.simulation.world import FragileStore
+from tests.simulation.control import FragileStore
 
 SEEDS = 1000
 TOGETHER = 25
