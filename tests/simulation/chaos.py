@@ -11,6 +11,7 @@ import msgspec
 
 from dolium import errors
 from dolium.agent.journal import Journal
+from dolium.model.wish import Page
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -21,7 +22,7 @@ PROFILES: tuple[dict[str, float], ...] = (
     {},
     {"kills": 0.4},
     {"kills": 0.1, "link": 0.4},
-    {"link": 0.5, "late": 6},
+    {"link": 0.2, "old": 0.3, "late": 6},
     {"engine": 0.2},
     {"engine": 0.1, "kills": 0.2},
     {"store": 0.2, "link": 0.1},
@@ -34,7 +35,7 @@ PROFILES: tuple[dict[str, float], ...] = (
 )
 """How likely what goes wrong; one schedule has one of these, so that some things go far.
 
-kills, link, engine, store, races and signals are chances at each boundary; any other name is
+kills, link, old, engine, store, races and signals are chances at each boundary; any other name is
 that of an action (world.py, ACTIONS), which gets this weight instead of its own.
 """
 ORDERS = frozenset({"create", "start", "stop", "kill", "pause", "unpause", "remove"})
@@ -105,6 +106,7 @@ class Chaos:
         self.bad = bad = chosen if bad is None else bad
         self.engine_faults = bad.get("engine", 0.0)
         self.link_faults = bad.get("link", 0.0)
+        self.old_answers = bad.get("old", 0.0)
         self.store_faults = bad.get("store", 0.0)
         self.races = bad.get("races", 0.0)
         self.kills = bad.get("kills", 0.0)
@@ -189,6 +191,8 @@ class Wire:
             if self.state == "deaf":
                 self._answered(what, call)
             raise errors.Unanswered(what="The control side", why=f"the link is {self.state}")
+        if chaos.chance(chaos.old_answers):
+            return self._old(what, self._answered(what, call))
         if not chaos.chance(chaos.link_faults):
             return self._answered(what, call)
         fate = chaos.rng.choice(["lost", "late", "doubled", "answer lost", "old answer"])
@@ -202,7 +206,19 @@ class Wire:
             raise errors.Unanswered(what="The control side", why="simulated silence")
         if fate == "doubled":
             return chaos.rng.choice([answer, self._answered(what, call)])
-        return chaos.rng.choice([each for kind, each in self._answers if kind == what] or [answer])
+        return self._old(what, answer)
+
+    def _old(self, what: str, answer: object) -> object:
+        """Instead of the answer one of before, of those that told of something."""
+        older = [
+            each
+            for kind, each in self._answers
+            if kind == what and (each.wishes if isinstance(each, Page) else True)
+        ]
+        found = self._chaos.rng.choice(older) if older else answer
+        if found != answer:
+            self._chaos.note(f"  {self._host} {what}: an old answer")
+        return found
 
     def _answered(self, what: str, call: Callable[[], object]) -> object:
         answer = call()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -13,6 +14,7 @@ from dolium.control.rows import amounts
 from dolium.model.container import ASKS, Spec, State, Status, Verb, Wanted, engine_name
 from dolium.store import containers
 from dolium.store.containers import Observed
+from tests.simulation.control import QUOTA
 from tests.simulation.machines import STRANGER, Machine
 from tests.simulation.world import World
 
@@ -51,9 +53,7 @@ def table(world: World, name: str) -> list[dict[str, Any]]:
 
 def always(world: World) -> None:
     """What no kill and no fault may break for a moment."""
-    owners: dict[str, str | None] = dict(
-        world.store.rows("SELECT uuid, host FROM containers")  # type: ignore[arg-type]
-    )
+    owners: dict[str, str | None] = dict(world.store.rows("SELECT uuid, host FROM containers"))
     places: dict[str, list[str]] = {}
     users: dict[tuple[str, str], list[str]] = {}
     for machine in world.machines:
@@ -77,9 +77,20 @@ def always(world: World) -> None:
     for (_, address), uuids in users.items():
         holds(len(uuids) == 1, f"{address} is used by {uuids}")
     overfull = world.store.rows(
-        "SELECT name FROM hosts WHERE used_cpu_m > total_cpu_m OR used_memory_mib > total_memory_mib"
+        "SELECT name FROM hosts"
+        " WHERE used_cpu_m > total_cpu_m OR used_memory_mib > total_memory_mib"
     )
     holds(not overfull, f"more is taken than there is: {overfull}")
+
+
+def at_each_start(world: World, machine: Machine) -> Callable[[str], None]:
+    """What must hold when a container starts: there is a row of it, and it is that host's."""
+
+    def witness(uuid: str) -> None:
+        rows = world.store.rows("SELECT host FROM containers WHERE uuid = ?", uuid)
+        holds(rows == [(machine.name,)], f"{uuid[:4]} starts on {machine.name}, its row: {rows}")
+
+    return witness
 
 
 class Watcher:
@@ -186,11 +197,11 @@ def _explained(world: World, row: Observed) -> None:
     spec = msgspec.json.decode(row.spec, type=Spec)
     match Wanted(row.wanted):
         case Wanted.RUNNING:
-            excused = cause == "kill" or (
-                cause == "own"
-                and (
-                    _killed(world, row.uuid) or _may_rest(spec, machine.engine.codes.get(row.uuid))
-                )
+            excused = (
+                cause == "kill"
+                # of which nobody saw an end, and the machine or its engine went down meanwhile
+                or (cause in ("own", "crash") and _killed(world, row.uuid))
+                or (cause == "own" and _may_rest(spec, machine.engine.codes.get(row.uuid)))
             )
             resting = row.status == Status.RESTARTING or excused
             holds(box.state is State.RUNNING or (not box.alive and resting), what)
@@ -247,6 +258,7 @@ def _sums(world: World, rows: list[Observed]) -> None:
         for name in ("containers", "cpu_m", "memory_mib", "disk_gib"):
             total, used = sum(getattr(a, name) for a in own), project[f"used_{name}"]
             holds(used == total, f"project {project['id']}: {name} {used}, rows {total}")
+        holds(len(own) <= QUOTA, f"project {project['id']}: {len(own)} containers")
     ports = {port["container_uuid"]: port["uuid"] for port in table(world, "ports")}
     holds(ports.keys() == placed, f"ports of {ports.keys() ^ placed}")
     owners = {address["port_uuid"] for address in table(world, "addresses")}

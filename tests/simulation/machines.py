@@ -49,6 +49,8 @@ class Engine(Fake):
         """True while nobody has listened since the engine died."""
         self.begun: list[tuple[str, float]] = []
         """Each start that happened: uuid and true time."""
+        self.witness: Callable[[str], None] = lambda uuid: None
+        """Told of each start at once."""
         self.signals: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
 
@@ -89,6 +91,7 @@ class Engine(Fake):
                 really(handle)
             finally:
                 if box is not None and box.starts > before:
+                    self.witness(box.labels.uuid)
                     self.begun.append((box.labels.uuid, self._chaos.time.now()))
 
         self._order("start", name, call)

@@ -27,6 +27,8 @@ def run(seed: int, store: FragileStore, bad: dict[str, float] | None = None) -> 
 def _play(world: World) -> None:
     watchers = [Watcher(world, project) for project in PROJECTS]
     pages = [HostWatcher(world, machine.name) for machine in world.machines]
+    for machine in world.machines:
+        machine.engine.witness = invariants.at_each_start(world, machine)
     world.begin()
     for _ in range(world.rng.randint(2, 8) + len(world.machines)):
         world.play(10)
@@ -45,5 +47,7 @@ def _play(world: World) -> None:
         world.process().containers.delete(world.who(), row, force=True)
     world.calm()
     invariants.empty(world)
-    for watcher in (*watchers, *pages):
+    for watcher in watchers:
         watcher.read()
+    for page in pages:
+        page.read()

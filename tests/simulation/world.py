@@ -67,17 +67,18 @@ class World:
     def __init__(self, seed: int, store: FragileStore, bad: dict[str, float] | None = None) -> None:
         self.chaos = Chaos(seed, bad)
         self.rng = self.chaos.rng
-        self.time = self.chaos.time
+        self.clock = self.chaos.time
         self.store = store
         store.reset(self.chaos)
         self.asked: dict[str, float] = {}
         """When each request was made, in true time."""
-        self.last_id = ""
         self.signals = 0
         self._racing = False
         self.downs = False
         """Whether an engine died or was taken down: what ended unseen before may come back."""
         self.policies: dict[str, str | None] = {}
+        """The restart policy of each container that was asked for."""
+        self._policy: str | None = None
         self.gone: set[str] = set()
         """Hosts declared gone, whose containers may live elsewhere although they live there."""
         hosts = self.rng.choice(HOSTS)
@@ -87,6 +88,7 @@ class World:
             for n in range(processes)
         ]
         self.machines = [self._machine(f"h{n}") for n in range(hosts)]
+        self.chaos.note(f"{hosts} hosts, {processes} processes, what goes wrong: {self.chaos.bad}")
         if self.rng.random() < 0.3:
             self.machines[0].plant()
 
@@ -95,8 +97,9 @@ class World:
         return Machine(name, self.chaos, wire, Link(self, wire))
 
     def _new_id(self) -> str:
-        self.last_id = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
-        return self.last_id
+        uuid = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
+        self.policies[uuid] = self._policy
+        return uuid
 
     def process(self) -> Process:
         """Any of the control side's processes."""
@@ -137,7 +140,7 @@ class World:
     def who(self, project: str = "p1") -> Context:
         """A user, with a request id of its own."""
         request_id = f"req-{len(self.asked) + 1}"
-        self.asked[request_id] = self.time.at
+        self.asked[request_id] = self.clock.at
         return Context(user_id="u", project_id=project, request_id=request_id, is_admin=True)
 
     def rows(self) -> list[record.Container]:
@@ -163,8 +166,8 @@ class World:
             row = process.containers.create(self.who(project), "c", spec, run)
             return f"{row.uuid[:4]} run={run} {spec.command} {policy}"
 
+        self._policy = policy
         self.attempt("user creates", ask)
-        self.policies[self.last_id] = policy
 
     def verb(self) -> None:
         rows = self.rows()
@@ -331,7 +334,8 @@ class World:
             self.downs = True
 
     def jump(self) -> None:
-        who = self.rng.choice([*self.machines, *self.processes])
+        all_of_them: list[Machine | Process] = [*self.machines, *self.processes]
+        who = self.rng.choice(all_of_them)
         self.chaos.note(f"{who.name}: the clock jumps by {who.clock.jump():.0f} s")
 
     def down_and_up(self) -> None:
@@ -348,8 +352,8 @@ class World:
         if span > 10.0:
             for machine in self.machines:  # no engine is as slow as that
                 machine.engine.flush()
-        self.time.at += span
-        self.chaos.note(f"time passes: {self.time.at - 1_800_000_000:.1f}")
+        self.clock.at += span
+        self.chaos.note(f"time passes: {self.clock.at - 1_800_000_000:.1f}")
 
     def beat(self) -> None:
         """What an agent does all the time."""
@@ -429,7 +433,7 @@ class World:
             moved = self.process().place() > 0
             for machine in self.machines:
                 moved |= self._round(machine)
-            self.time.at += LONGEST_WAIT_S
+            self.clock.at += LONGEST_WAIT_S
             quiet = 0 if moved else quiet + 1
             if quiet == LOOKS:
                 return
