@@ -176,17 +176,8 @@ class Placer:
         )
 
     def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> None:
-        containers.observe(
-            tx,
-            one.uuid,
-            {
-                "stage": "nowhere",
-                "status": Status.ERROR.value,
-                "status_reason": why,
-                "task_state": None,
-                "updated_at": now,
-            },
-        )
+        if not containers.give_up(tx, one.id, Status.ERROR.value, why, now):
+            return  # another placer found a host meanwhile
         actions.close_all(tx, one.uuid, message=actions.FAILED, at=now)
         projects.changed(tx, one.project_id, one.uuid, "observed", now)
 

@@ -164,6 +164,25 @@ _PLACE = Plain(
 )
 
 
+_GIVE_UP = Plain(
+    table.update()
+    .where(table.c.id == sa.bindparam("id_"), table.c.stage == _WAITING)
+    .values(
+        stage=sa.literal_column("'nowhere'"),
+        status=sa.bindparam("status"),
+        status_reason=sa.bindparam("status_reason"),
+        task_state=sa.null(),
+        updated_at=sa.bindparam("updated_at"),
+    )
+)
+
+
+def give_up(tx: Tx, number: int, status: str, why: str, at: float) -> bool:
+    """No host takes the container; False when it waits for none any more."""
+    values = {"id_": number, "status": status, "status_reason": why, "updated_at": at}
+    return bool(tx.plain(_GIVE_UP, values).rowcount == 1)
+
+
 class Observed(record.Container, frozen=True, gc=False):
     """A row with what reconciliation needs besides."""
 

@@ -199,8 +199,9 @@ def _explained(world: World, row: Observed) -> None:
         case Wanted.RUNNING:
             excused = (
                 cause == "kill"
+                or (cause == "own" and _killed(world, row.uuid))
                 # of which nobody saw an end, and the machine or its engine went down meanwhile
-                or (cause in ("own", "crash") and _killed(world, row.uuid))
+                or (cause == "crash" and _killed(world, row.uuid, unsure=True))
                 or (cause == "own" and _may_rest(spec, machine.engine.codes.get(row.uuid)))
             )
             resting = row.status == Status.RESTARTING or excused
@@ -222,10 +223,10 @@ def _refused(world: World, uuid: str) -> bool:
     return bool(asked) and not max(asked, key=lambda a: int(a["generation"]))["ok"]
 
 
-def _killed(world: World, uuid: str) -> bool:
+def _killed(world: World, uuid: str, *, unsure: bool = False) -> bool:
     """Whether somebody wanted it to end: then nobody can tell by what it did."""
     return any(
-        a["verb"] == Verb.KILL and a["ok"] and b"SIGKILL" in a["params"]
+        a["verb"] == Verb.KILL and (a["ok"] or unsure) and b"SIGKILL" in a["params"]
         for a in table(world, "actions")
         if a["container_uuid"] == uuid
     )

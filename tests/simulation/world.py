@@ -131,7 +131,8 @@ class World:
         self._racing = True
         self.chaos.note("  meanwhile:")
         try:
-            self.rng.choice([self.resize, self.resize, self.delete, self.create, self.place])()
+            for _ in range(self.rng.randint(1, 3)):
+                self.rng.choice([self.resize, self.resize, self.delete, self.create, self.place])()
         finally:
             self._racing = False
 
@@ -196,8 +197,8 @@ class World:
         self.process().containers.ask(self.who(), row, Verb.UNPAUSE, {})
 
     def resize(self) -> None:
-        if rows := self.rows():
-            row, cpu = self.rng.choice(rows), self.rng.choice([0.5, 1.0, 2.0, 9.0])
+        if rows := [row for row in self.rows() if row.host] or self.rows():
+            row, cpu = self.rng.choice(rows), self.rng.choice([0.5, 1.0, 2.0, 4.0, 9.0])
             self.attempt(
                 f"user resizes {row.uuid[:4]} to {cpu}",
                 lambda process: process.containers.patch(self.who(), row, cpu=cpu).status,
@@ -265,7 +266,7 @@ class World:
             self.chaos.note(f"{name[7:11]} vanishes")
             machine.engine.lose(name)
 
-    def engine(self) -> None:
+    def die(self) -> None:
         machine = self.machine()
         if not machine.engine._down:
             survive = self.rng.random() < 0.5
@@ -377,7 +378,7 @@ class World:
         (wake, 9),
         (end, 3),
         (vanish, 2),
-        (engine, 2),
+        (die, 2),
         (recover, 9),
         (forget, 2),
         (late, 2),
