@@ -88,6 +88,8 @@ def kill(p: Pass, command: Command) -> str:
         raise errors.Refused(why=INTERRUPTED)
     if seen is None:
         raise errors.Absent(what="The container")
+    if seen.state not in LIVE:  # it may have gone down with its engine: no signal ended it
+        raise errors.Refused(why="The container is not running")
     signal = str(command.params.get("signal") or "SIGKILL")
     quiet = p.life.quiet
     if signal.removeprefix("SIG") in ENDING:

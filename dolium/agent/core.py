@@ -146,10 +146,14 @@ class Core:
         self._since, self._complete, self.boot = 0, False, boot
 
     def pull(self, wait_s: float = 0.0) -> Page:
-        """Fetch what changed, waiting up to wait_s, and put it on the agenda."""
+        """Fetch what changed, waiting up to wait_s, and put it on the agenda.
+
+        Raises Changed when there is reason to say Hello again.
+        """
         try:
             with self._lease.renewal():
                 page = self._link.wishes(self.options.host, self.boot, self._since, wait_s)
+            self._check(page)
         except errors.Changed:
             self._cut_off()
             raise
@@ -171,6 +175,13 @@ class Core:
             for uuid in sorted(self.notes.lives()):
                 self.agenda.add(uuid)
         return page
+
+    def _check(self, page: Page) -> None:
+        """A page older than what is known tells of an answer that came late, a database that
+        lags behind, or one that was restored. Hello is a write: what is read after it is right.
+        """
+        if page.revision < self._since:
+            raise errors.Changed(kind="Host", id=self.options.host)
 
     def _released(self, uuid: str) -> None:
         """The row is deleted: forget the container, after removing what should be gone."""
@@ -203,8 +214,7 @@ class Core:
 
     def _cut_off(self) -> None:
         LOG.warning(
-            "host %s was given up, or another agent of it has enrolled after this one",
-            self.options.host,
+            "host %s is not known as this run of its agent: it enrolls again", self.options.host
         )
         self.boot = ""
 

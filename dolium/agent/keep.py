@@ -68,8 +68,7 @@ def _look_again(p: Pass, sentence: str) -> str:
 
 def _resting(p: Pass) -> str:
     life, wish = p.life, p.wish
-    if p.launched():  # it was started and has ended since
-        life.running = p.tools.incarnation()
+    p.launched()  # perhaps it was started and has ended since
     if wish.wanted not in LIVELY:
         return _rest(p)
     if life.launch is not None or wish.start_epoch > life.started or life.rested:

@@ -1,5 +1,6 @@
 """Every verb, carried out once and resumed after a crash."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -187,6 +188,21 @@ def test_a_kill_that_shows_is_done(bench: Bench) -> None:
     crash(bench, "kill", "after")
     assert bench.control.results[number].ok
     assert bench.control.facts[U].seen.exit_code == 137  # type: ignore[union-attr]
+
+
+def test_a_signal_to_what_went_down_with_its_engine_keeps_nothing_down(bench: Bench) -> None:
+    running(bench)
+    bench.engine.crash(survive=False)
+    bench.engine.revive()
+    number = bench.control.ask(U, Verb.KILL)
+    bench.engine.fail("kill", Killed())
+    with suppress(Killed):
+        bench.settle()
+    bench.engine.heal()
+    bench.boot()
+    bench.settle()
+    assert not bench.control.results[number].ok
+    assert bench.engine.boxes[BOX].state is State.RUNNING
 
 
 def test_who_kills_is_not_contradicted_by_the_restart_policy(bench: Bench) -> None:

@@ -113,6 +113,22 @@ def test_containers_come_back_when_both_were_away(bench: Bench) -> None:
     assert state(bench) is State.RUNNING
 
 
+def test_a_start_whose_end_nobody_saw_goes_down_with_its_engine_too(bench: Bench) -> None:
+    running(bench)
+    bench.engine.crash(survive=False)
+    bench.engine.revive()
+    bench.boot()
+    bench.engine.fail("start", KeyboardInterrupt(), after=True)
+    with pytest.raises(KeyboardInterrupt):
+        bench.settle()
+    assert state(bench) is State.RUNNING
+    bench.engine.crash(survive=False)
+    bench.engine.revive()
+    bench.boot()
+    bench.settle()
+    assert state(bench) is State.RUNNING
+
+
 def test_an_engine_that_left_them_running_is_nothing_special(bench: Bench) -> None:
     running(bench)
     bench.engine.crash(survive=True)
@@ -231,6 +247,32 @@ def test_an_agent_that_is_cut_off_starts_nothing(bench: Bench) -> None:
     uuid = bench.core.agenda.take()
     assert uuid and bench.core.step(uuid) == "not enrolled"
     assert not bench.engine.boxes and bench.core.deployment == DEPLOYMENT
+
+
+def test_nothing_is_done_before_all_wishes_were_heard(bench: Bench) -> None:
+    running(bench)
+    core = bench.boot()
+    before = bench.engine.calls.total()
+    assert core.agenda.take() is None
+    core.hear(U, "die")
+    core.step(U)
+    assert bench.engine.calls.total() == before
+    core.pull()
+    assert core.agenda.take() == U
+
+
+def test_an_older_page_is_not_believed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    running(bench)
+    older = bench.control.wishes("h", bench.control.boot, 0, 0)
+    bench.control.ask(U, Verb.STOP)
+    bench.control.ask(U, Verb.START)
+    bench.settle()
+    monkeypatch.setattr(bench.control, "wishes", lambda *args: older)
+    with pytest.raises(errors.Changed):
+        bench.core.pull()
+    assert not bench.core.boot
+    known = bench.core.notes.wish(U)
+    assert known and known.generation == 3
 
 
 def test_only_containers_that_differ_are_looked_at(bench: Bench) -> None:

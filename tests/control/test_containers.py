@@ -9,10 +9,12 @@ from sqlalchemy import select
 
 from dolium import conf, errors
 from dolium.control.containers import Containers
+from dolium.control.placer import Placed, Placer
 from dolium.model import record
 from dolium.model.container import Spec, State, Status, Task, Verb, Wanted
 from dolium.model.host import Inventory
 from dolium.store.schema import claims, containers, hosts, ports, projects
+from dolium.store.store import Tx
 
 from .world import HOST, FlatNetwork, World
 
@@ -116,6 +118,26 @@ def test_where_the_placer_is_near_a_wish_is_placed_in_its_own_commit() -> None:
     assert world.store.hints.count("placer") == 1  # the host's hello, nothing since
     assert [wish.uuid for wish in world.pull().wishes] == [uuid]
     assert world.placer.turn() == 0
+
+
+def test_who_finds_no_host_leaves_alone_what_another_placer_placed() -> None:
+    world = World()
+    uuid = world.create()
+
+    class Blind(Placer):
+        def _refresh(self, tx: Tx) -> None:
+            """It sees no host at all."""
+
+        def _claim(self, tx: Tx, ready: list[Placed]) -> list[Placed]:
+            world.placer.place(tx, 1)  # as it commits on a server between look and claim
+            return super()._claim(tx, ready)
+
+    blind = Blind(world.store, world.clock, world.networks, random.Random(1))
+    blind.turn()
+    row = world.containers.find(world.who(), uuid)
+    assert (row.host, row.status) == (HOST, "Creating")
+    assert world.containers.actions(row)[0].finish_time is None
+    assert world.wish(uuid).uuid == uuid
 
 
 def test_the_placer_sees_what_others_did_to_its_hosts() -> None:

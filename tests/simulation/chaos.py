@@ -5,27 +5,42 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from dolium import errors
 from dolium.agent.journal import Journal
+from dolium.model.wish import Page
 
 if TYPE_CHECKING:
     from msgspec import Struct
 
+T = TypeVar("T", bound=msgspec.Struct)
+
 PROFILES: tuple[dict[str, float], ...] = (
     {},
     {"kills": 0.4},
-    {"kills": 0.1, "link": 0.3},
+    {"kills": 0.1, "link": 0.4},
+    {"link": 0.2, "old": 0.3, "late": 6},
     {"engine": 0.2},
     {"engine": 0.1, "kills": 0.2},
-    {"store": 0.1, "link": 0.1},
-    {"kills": 0.1, "link": 0.05, "engine": 0.05, "store": 0.02},
+    {"store": 0.2, "link": 0.1},
+    {"races": 0.8, "store": 0.1, "create": 8, "resize": 8, "place": 8},
+    {"link": 0.1, "cut": 8, "mend": 3, "delete": 4},
+    {"power": 6, "kills": 0.1},
+    {"snapshot": 16, "restore": 10, "kills": 0.1, "link": 0.05},
+    {"jump": 12, "kills": 0.1, "end": 6},
+    {"kills": 0.1, "link": 0.1, "engine": 0.05, "store": 0.05, "races": 0.2, "cut": 2, "power": 2},
 )
 """How likely what goes wrong; one schedule has one of these, so that some things go far.
-A test may add `signals`: how likely users send one where they can."""
+
+kills, link, old, engine, store, races and signals are chances at each boundary; any other name is
+that of an action (world.py, ACTIONS), which gets this weight instead of its own.
+"""
 ORDERS = frozenset({"create", "start", "stop", "kill", "pause", "unpause", "remove"})
 """Calls after which it is worst to die."""
+JUMPS = (-3600.0, -60.0, -5.0, 5.0, 60.0, 3600.0)
 
 
 class Killed(BaseException):
@@ -33,21 +48,47 @@ class Killed(BaseException):
 
 
 class ControlKilled(BaseException):
-    """The control side's process ends here."""
+    """A process of the control side ends here."""
+
+
+class Time:
+    """The time that really passes: when told to, and a microsecond with each look."""
+
+    def __init__(self) -> None:
+        self.at = 1_800_000_000.0
+
+    def now(self) -> float:
+        """No two looks see the same."""
+        self.at += 1e-6
+        return self.at
 
 
 class Clock:
-    """Time that passes when told to, and a microsecond with each look."""
+    """What one machine shows of it: its own wall clock, and a monotonic one of its own origin."""
 
-    def __init__(self) -> None:
-        self.time = 1_800_000_000.0
+    def __init__(self, time: Time, rng: random.Random) -> None:
+        self._time = time
+        self._rng = rng
+        self._off = rng.uniform(-2.0, 2.0)
+        self.boot()
+
+    def boot(self) -> None:
+        """The machine starts (again): its monotonic clock begins somewhere else."""
+        self._origin = self._time.at - self._rng.uniform(1.0, 1000.0)
+
+    def jump(self) -> float:
+        """Somebody sets the wall clock; returns by how much."""
+        by = self._rng.choice(JUMPS)
+        self._off += by
+        return by
 
     def now(self) -> float:
-        self.time += 1e-6
-        return self.time
+        """See dolium.model.clock."""
+        return self._time.now() + self._off
 
     def monotonic(self) -> float:
-        return self.time
+        """See dolium.model.clock."""
+        return self._time.at - self._origin
 
 
 class Chaos:
@@ -56,15 +97,18 @@ class Chaos:
     def __init__(self, seed: int, bad: dict[str, float] | None = None) -> None:
         """bad: what goes wrong and how likely; None lets the dice choose."""
         self.rng = random.Random(seed)
+        self.time = Time()
         self.on = True
         self.trace: list[str] = []
         self.delayed: list[tuple[str, Callable[[], object]]] = []
         """Messages still on their way: they arrive some time, in any order."""
         chosen = self.rng.choice(PROFILES)
-        bad = chosen if bad is None else bad
+        self.bad = bad = chosen if bad is None else bad
         self.engine_faults = bad.get("engine", 0.0)
         self.link_faults = bad.get("link", 0.0)
+        self.old_answers = bad.get("old", 0.0)
         self.store_faults = bad.get("store", 0.0)
+        self.races = bad.get("races", 0.0)
         self.kills = bad.get("kills", 0.0)
         self.signals = bad.get("signals", 0.0)
         self._mortal = False
@@ -106,27 +150,6 @@ class Chaos:
             self.note(f"  no answer {when} {what}")
             raise errors.Unanswered(what="Engine", why="simulated silence")
 
-    def message(self, what: str, call: Callable[[], object]) -> object:
-        """Carry a message of an agent: it may be lost, late or doubled, or its answer lost."""
-        self.boundary(f"before {what}")
-        answer = self._carry(what, call)
-        self.boundary(f"after {what}")
-        return answer
-
-    def _carry(self, what: str, call: Callable[[], object]) -> object:
-        if not self.chance(self.link_faults):
-            return call()
-        fate = self.rng.choice(["lost", "late", "doubled", "answer lost"])
-        self.note(f"  {what}: {fate}")
-        if fate == "late":
-            self.delayed.append((what, call))
-        if fate in ("doubled", "answer lost"):
-            answer = call()
-        if fate == "doubled":
-            again = call()
-            return self.rng.choice([answer, again])
-        raise errors.Unanswered(what="The control side", why="simulated silence")
-
     def deliver(self, count: int = 1) -> None:
         """Let delayed messages arrive; nobody waits for their answers any more."""
         for _ in range(min(count, len(self.delayed))):
@@ -138,24 +161,134 @@ class Chaos:
                 self.note(f"  {error}")
 
 
+class Wire:
+    """One host's way to the control side: messages are lost, late, doubled or out of order."""
+
+    STATES = ("cut", "deaf")
+    """Of a partition: nothing arrives, or what is sent arrives and no answer comes back."""
+
+    def __init__(self, chaos: Chaos, host: str) -> None:
+        self.state = "whole"
+        self._chaos = chaos
+        self._host = host
+        self._answers: list[tuple[str, object]] = []
+        """What was answered to this run of the agent, whether or not it arrived."""
+
+    def forget(self) -> None:
+        """A connection of a new run of the agent: no answer of the old one comes over it."""
+        self._answers.clear()
+
+    def message(self, what: str, call: Callable[[], object]) -> object:
+        """Carry a message of the agent and its answer."""
+        self._chaos.boundary(f"before {what}")
+        answer = self._carry(what, call)
+        self._chaos.boundary(f"after {what}")
+        return answer
+
+    def _carry(self, what: str, call: Callable[[], object]) -> object:
+        chaos = self._chaos
+        if self.state != "whole":
+            if self.state == "deaf":
+                self._answered(what, call)
+            raise errors.Unanswered(what="The control side", why=f"the link is {self.state}")
+        if chaos.chance(chaos.old_answers):
+            return self._old(what, self._answered(what, call))
+        if not chaos.chance(chaos.link_faults):
+            return self._answered(what, call)
+        fate = chaos.rng.choice(["lost", "late", "doubled", "answer lost", "old answer"])
+        chaos.note(f"  {self._host} {what}: {fate}")
+        if fate == "late":
+            chaos.delayed.append((f"{self._host} {what}", call))
+        if fate in ("lost", "late"):
+            raise errors.Unanswered(what="The control side", why="simulated silence")
+        answer = self._answered(what, call)
+        if fate == "answer lost":
+            raise errors.Unanswered(what="The control side", why="simulated silence")
+        if fate == "doubled":
+            return chaos.rng.choice([answer, self._answered(what, call)])
+        return self._old(what, answer)
+
+    def _old(self, what: str, answer: object) -> object:
+        """Instead of the answer one of before, of those that told of something."""
+        older = [
+            each
+            for kind, each in self._answers
+            if kind == what and (each.wishes if isinstance(each, Page) else True)
+        ]
+        found = self._chaos.rng.choice(older) if older else answer
+        if found != answer:
+            self._chaos.note(f"  {self._host} {what}: an old answer")
+        return found
+
+    def _answered(self, what: str, call: Callable[[], object]) -> object:
+        answer = call()
+        self._answers.append((what, answer))
+        return answer
+
+
 class FragileJournal(Journal):
-    """A journal whose owner may die before and after each write."""
+    """A journal in memory whose owner may die before and after each write, and whose disk may
+    one day show an older state.
+    """
 
     def __init__(self, chaos: Chaos) -> None:
-        super().__init__(None)
         self._chaos = chaos
+        self._docs: dict[str, dict[str, bytes]] = {}
+        self._depth = 0
+        self.finished: dict[int, float] = {}
+        """When the result of each command was first noted, by the action's number."""
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """See Journal."""
+        before = self.copy() if not self._depth else None
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            if before is not None:
+                self._docs = before
+            raise
+        finally:
+            self._depth -= 1
 
     def put(self, kind: str, key: str, doc: Struct) -> None:
+        """See Journal."""
         self._chaos.boundary(f"before noting {kind}")
-        super().put(kind, key, doc)
+        self._docs.setdefault(kind, {})[key] = msgspec.json.encode(doc)
+        for result in getattr(doc, "items", ()):
+            self.finished.setdefault(result.id, self._chaos.time.at)
         self._chaos.boundary(f"after noting {kind}")
 
+    def get(self, kind: str, key: str, type: type[T]) -> T | None:
+        """See Journal."""
+        doc = self._docs.get(kind, {}).get(key)
+        return msgspec.json.decode(doc, type=type) if doc is not None else None
+
+    def all(self, kind: str, type: type[T]) -> dict[str, T]:
+        """See Journal."""
+        found = sorted(self._docs.get(kind, {}).items())
+        return {key: msgspec.json.decode(doc, type=type) for key, doc in found}
+
     def drop(self, kind: str, key: str) -> bool:
+        """See Journal."""
         self._chaos.boundary(f"before dropping {kind}")
-        done = super().drop(kind, key)
+        done = self._docs.get(kind, {}).pop(key, None) is not None
         self._chaos.boundary(f"after dropping {kind}")
         return done
 
+    def has(self, kind: str) -> bool:
+        """Whether there is any of a kind."""
+        return bool(self._docs.get(kind))
+
+    def copy(self) -> dict[str, dict[str, bytes]]:
+        """All that is in it now."""
+        return {kind: dict(docs) for kind, docs in self._docs.items()}
+
+    def restore(self, older: dict[str, dict[str, bytes]]) -> None:
+        """The disk shows what it showed then."""
+        self._docs = {kind: dict(docs) for kind, docs in older.items()}
+
     def left(self) -> set[tuple[str, str]]:
         """Everything in it, by kind and key."""
-        return set(self._db.execute("SELECT kind, key FROM entry"))
+        return {(kind, key) for kind, docs in self._docs.items() for key in docs}

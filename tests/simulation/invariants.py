@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from dolium.agent.plugin.ledger import Reserved
 from dolium.control.rows import amounts
 from dolium.model.container import ASKS, Spec, State, Status, Verb, Wanted, engine_name
-from dolium.store import containers, schema
+from dolium.store import containers
 from dolium.store.containers import Observed
+from tests.simulation.control import QUOTA
 from tests.simulation.machines import STRANGER, Machine
 from tests.simulation.world import World
 
@@ -36,16 +38,14 @@ def holds(condition: object, what: str) -> None:
 
 def observed(world: World) -> list[Observed]:
     """All rows."""
+    ids = [row[0] for row in world.store.rows("SELECT uuid FROM containers")]
     with world.store.read() as connection:
-        ids = [row[0] for row in connection.execute(sa.select(schema.containers.c.uuid))]
         return list(containers.observed(connection, ids).values())
 
 
 def table(world: World, name: str) -> list[dict[str, Any]]:
     """All rows of a table."""
-    with world.store.read() as connection:
-        rows = connection.execute(sa.select(schema.metadata.tables[name]))
-        return [dict(row._mapping) for row in rows]
+    return world.store.table(name)
 
 
 # --- at every moment -------------------------------------------------------------------------
@@ -53,55 +53,110 @@ def table(world: World, name: str) -> list[dict[str, Any]]:
 
 def always(world: World) -> None:
     """What no kill and no fault may break for a moment."""
+    owners: dict[str, str | None] = dict(world.store.rows("SELECT uuid, host FROM containers"))
+    places: dict[str, list[str]] = {}
+    users: dict[tuple[str, str], list[str]] = {}
     for machine in world.machines:
-        alive = Counter(b.labels.uuid for b in machine.engine.boxes.values() if b.alive)
-        holds(all(n == 1 for n in alive.values()), f"two live containers of one uuid: {alive}")
-        if machine.engine._down:
-            continue
+        down = machine.engine._down
         for box in machine.engine.boxes.values():
-            for plug in box.plugs if box.alive else ():
+            uuid = box.labels.uuid
+            if not box.alive or uuid == STRANGER:
+                continue
+            if machine.name in world.gone:
+                continue
+            places.setdefault(uuid, []).append(machine.name)
+            owner = owners.get(uuid)
+            holds(owner == machine.name, f"{box.name} lives on {machine.name}, not on {owner}")
+            for plug in box.plugs:
+                for ip in plug.port.fixed_ips:
+                    users.setdefault((plug.network.uuid, ip.address), []).append(uuid)
                 name = machine.binder.port_name(plug.port.uuid)
-                holds(name in machine.binder.ports, f"{box.name} runs without its port")
-    everywhere = Counter(
-        b.labels.uuid for m in world.machines for b in m.engine.boxes.values() if b.alive
+                holds(down or name in machine.binder.ports, f"{box.name} runs without its port")
+    for uuid, names in places.items():
+        holds(len(names) == 1, f"live copies of {uuid[:4]} on {names}")
+    for (_, address), uuids in users.items():
+        holds(len(uuids) == 1, f"{address} is used by {uuids}")
+    overfull = world.store.rows(
+        "SELECT name FROM hosts"
+        " WHERE used_cpu_m > total_cpu_m OR used_memory_mib > total_memory_mib"
     )
-    holds(all(n == 1 for u, n in everywhere.items() if u != STRANGER), "live on two hosts")
+    holds(not overfull, f"more is taken than there is: {overfull}")
 
 
-_C, _T = schema.changes.c, schema.containers.c
-_CHANGES = (
-    sa.select(_C.revision, _C.container_uuid)
-    .where(_C.project_id == sa.bindparam("project"), _C.revision > sa.bindparam("since"))
-    .order_by(_C.revision)
-)
-_VISIBLE = sa.select(
-    _T.uuid, _T.status, _T.status_reason, _T.task_state, _T.started_at, _T.cpu_m
-).where(_T.project_id == sa.bindparam("project"))
+def at_each_start(world: World, machine: Machine) -> Callable[[str], None]:
+    """What must hold when a container starts: there is a row of it, and it is that host's."""
+
+    def witness(uuid: str) -> None:
+        rows = world.store.rows("SELECT host FROM containers WHERE uuid = ?", uuid)
+        holds(rows == [(machine.name,)], f"{uuid[:4]} starts on {machine.name}, its row: {rows}")
+
+    return witness
 
 
 class Watcher:
     """Reads a project's changes now and then; what differs must have been told."""
 
     def __init__(self, world: World, project: str) -> None:
-        self._world = world
+        self._store = world.store
         self._project = project
         self._revision = 0
         self._known: dict[str, tuple[Any, ...]] = {}
 
     def read(self) -> None:
         """Compare what is visible now with what was, and with what the changes tell."""
-        with self._world.store.read() as connection:
-            told = connection.execute(
-                _CHANGES, {"project": self._project, "since": self._revision}
-            ).all()
-            rows = connection.execute(_VISIBLE, {"project": self._project}).all()
-        numbers = [row[0] for row in told]
-        first = self._revision + 1
-        holds(numbers == list(range(first, first + len(numbers))), "a revision was skipped")
-        now = {row[0]: tuple(row) for row in rows}
-        moved = {u for u in now.keys() | self._known.keys() if now.get(u) != self._known.get(u)}
-        holds(moved <= {row[1] for row in told}, f"changes nobody was told of: {moved}")
-        self._revision, self._known = self._revision + len(numbers), now
+        found = self._store.rows(
+            "SELECT revision, horizon FROM projects WHERE id = ?", self._project
+        )
+        revision, horizon = found[0] if found else (0, 0)
+        told = self._store.rows(
+            "SELECT revision, container_uuid FROM changes"
+            " WHERE project_id = ? AND revision > ? ORDER BY revision",
+            self._project,
+            self._revision,
+        )
+        rows = self._store.rows(
+            "SELECT uuid, status, status_reason, task_state, started_at, cpu_m"
+            " FROM containers WHERE project_id = ?",
+            self._project,
+        )
+        now = {row[0]: row for row in rows}
+        if self._revision >= horizon:  # who is behind it reads everything again
+            numbers = [row[0] for row in told]
+            holds(numbers == list(range(self._revision + 1, revision + 1)), "a revision is missing")
+            moved = {u for u in now.keys() | self._known.keys() if now.get(u) != self._known.get(u)}
+            holds(moved <= {row[1] for row in told}, f"changes nobody was told of: {moved}")
+        self._revision, self._known = revision, now
+
+
+class HostWatcher:
+    """Reads a host's pages now and then, each time from any process, and never the whole again:
+    what it knows then must be what there is.
+    """
+
+    def __init__(self, world: World, host: str) -> None:
+        self._world = world
+        self._host = host
+        self._since = 0
+        self._known: dict[str, tuple[int, str]] = {}
+
+    def read(self) -> None:
+        """Follow the host's revision, and compare with the rows."""
+        found = self._world.store.rows("SELECT boot FROM hosts WHERE name = ?", self._host)
+        if not found:
+            return
+        page = self._world.process().hosts.wishes(self._host, found[0][0], self._since, 0)
+        if page.full:
+            self._known.clear()
+        for wish in page.wishes:
+            self._known[wish.uuid] = (wish.generation, str(wish.wanted))
+        for uuid in page.gone:
+            self._known.pop(uuid, None)
+        self._since = page.revision
+        rows = self._world.store.rows(
+            "SELECT uuid, generation, wanted FROM containers WHERE host = ?", self._host
+        )
+        there = {uuid: (generation, wanted) for uuid, generation, wanted in rows}
+        holds(self._known == there, f"{self._host}: pages told {self._known}, there is {there}")
 
 
 # --- in the calm -----------------------------------------------------------------------------
@@ -135,18 +190,19 @@ def _explained(world: World, row: Observed) -> None:
     assert box is not None
     cause = machine.engine.ends.get(row.uuid, ["never started"])[-1]
     what += f", engine says {box.state}, last end: {cause}"
-    if not box.alive and _refused(world, row.uuid):
+    if not box.alive and (_refused(world, row.uuid) or machine.forgot[row.uuid]):
         return
     if row.status != Status.RESTARTING:
         holds(row.status == SHOWN[box.state], what)
     spec = msgspec.json.decode(row.spec, type=Spec)
     match Wanted(row.wanted):
         case Wanted.RUNNING:
-            excused = cause == "kill" or (
-                cause == "own"
-                and (
-                    _killed(world, row.uuid) or _may_rest(spec, machine.engine.codes.get(row.uuid))
-                )
+            excused = (
+                cause == "kill"
+                or (cause == "own" and _killed(world, row.uuid))
+                # of which nobody saw an end, and the machine or its engine went down meanwhile
+                or (cause == "crash" and _killed(world, row.uuid, unsure=True))
+                or (cause == "own" and _may_rest(spec, machine.engine.codes.get(row.uuid)))
             )
             resting = row.status == Status.RESTARTING or excused
             holds(box.state is State.RUNNING or (not box.alive and resting), what)
@@ -167,10 +223,10 @@ def _refused(world: World, uuid: str) -> bool:
     return bool(asked) and not max(asked, key=lambda a: int(a["generation"]))["ok"]
 
 
-def _killed(world: World, uuid: str) -> bool:
+def _killed(world: World, uuid: str, *, unsure: bool = False) -> bool:
     """Whether somebody wanted it to end: then nobody can tell by what it did."""
     return any(
-        a["verb"] == Verb.KILL and a["ok"] and b"SIGKILL" in a["params"]
+        a["verb"] == Verb.KILL and (a["ok"] or unsure) and b"SIGKILL" in a["params"]
         for a in table(world, "actions")
         if a["container_uuid"] == uuid
     )
@@ -203,6 +259,7 @@ def _sums(world: World, rows: list[Observed]) -> None:
         for name in ("containers", "cpu_m", "memory_mib", "disk_gib"):
             total, used = sum(getattr(a, name) for a in own), project[f"used_{name}"]
             holds(used == total, f"project {project['id']}: {name} {used}, rows {total}")
+        holds(len(own) <= QUOTA, f"project {project['id']}: {len(own)} containers")
     ports = {port["container_uuid"]: port["uuid"] for port in table(world, "ports")}
     holds(ports.keys() == placed, f"ports of {ports.keys() ^ placed}")
     owners = {address["port_uuid"] for address in table(world, "addresses")}
@@ -232,23 +289,26 @@ def _starts(world: World) -> None:
             if world.downs or _restarts(world, uuid):
                 reasons[uuid] += causes.count("own")
         reasons.update(machine.engine.lost)
+        reasons.update(machine.forgot)
     for action in table(world, "actions"):
         uuid = action["container_uuid"]
         if not _asked_starts(action):
             continue
         reasons[uuid] += 1
         if action["ok"] and action["verb"] != Verb.START:
-            during = [
-                at
-                for at in begun.get(uuid, ())
-                if action["start_time"] <= at <= action["finish_time"]
-            ]
+            asked, finished = world.asked[action["request_id"]], _finished(world, action["id"])
+            during = [at for at in begun.get(uuid, ()) if asked <= at <= finished]
             holds(during, f"{uuid[:4]}: {action['verb']} is done without a start")
     for uuid, times in begun.items():
         holds(
             len(times) <= reasons[uuid],
             f"{uuid[:4]}: {len(times)} starts for {reasons[uuid]} reasons",
         )
+
+
+def _finished(world: World, action: int) -> float:
+    """When a host noted the result, in true time."""
+    return min((m.journal.finished.get(action, inf) for m in world.machines), default=inf)
 
 
 def _restarts(world: World, uuid: str) -> bool:
@@ -264,6 +324,8 @@ def _signals(world: World) -> None:
     sent: Counter[str] = Counter()
     for machine in world.machines:
         sent.update(machine.engine.signals)
+        if machine.forgot:  # who forgets what he did may do it twice
+            return
     holds(not sent - asked, f"signals sent more often than asked for: {sent - asked}")
 
 
@@ -284,6 +346,8 @@ def _leftovers(machine: Machine, rows: list[Observed]) -> None:
     holds("result" not in kinds, "results are not acknowledged")
     reserved = machine.journal.all("port", Reserved)
     ports = {machine.binder.port_name(p.uuid) for r in reserved.values() for p in r.ports}
+    for box in machine.engine.boxes.values():  # which a restored journal may know nothing of
+        ports |= {machine.binder.port_name(p.port.uuid) for p in box.plugs if box.alive}
     bound = set(machine.binder.ports)
     holds(bound <= ports, f"left in the kernel: {bound - ports}")
 

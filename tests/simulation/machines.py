@@ -9,18 +9,22 @@ from typing import Any
 
 from dolium import errors
 from dolium.agent.core import Core, Options
+from dolium.agent.inventory import Place
 from dolium.agent.plugin.ledger import Endpoint, digest
 from dolium.agent.wiring import Wiring
 from dolium.drivers.binder.fake import Fake as FakeBinder
 from dolium.drivers.engine.base import Labels, Plug
-from dolium.drivers.engine.fake import Box, Fake, Image
+from dolium.drivers.engine.fake import Box, Fake, FakeOptions, Image
 from dolium.link.base import Control
 from dolium.model.container import Spec, engine_name
-from tests.simulation.chaos import Chaos, Clock, FragileJournal, Killed
+from tests.simulation.chaos import Chaos, Clock, FragileJournal, Killed, Wire
 
 DEPLOYMENT = "d0000000-0000-4000-8000-000000000000"
 STRANGER = "e0000000-0000-4000-8000-000000000000"
 """A container of our deployment that no store has heard of: a restored database."""
+SIZES = (2, 4, 4, 8)
+"""Cores of machines."""
+ZONES = ("nova", "nova", "other")
 
 
 class Engine(Fake):
@@ -31,7 +35,8 @@ class Engine(Fake):
     """
 
     def __init__(self, chaos: Chaos, clock: Clock) -> None:
-        super().__init__(clock=clock)
+        cpus = chaos.rng.choice(SIZES)
+        super().__init__(FakeOptions(cpus=cpus, memory_mib=cpus * 1024), clock)
         self._chaos = chaos
         self._late: list[tuple[str, Callable[[], object]]] = []
         self._cause = "own"
@@ -44,7 +49,9 @@ class Engine(Fake):
         self.broke_off = False
         """True while nobody has listened since the engine died."""
         self.begun: list[tuple[str, float]] = []
-        """Each start that happened: uuid and time."""
+        """Each start that happened: uuid and true time."""
+        self.witness: Callable[[str], None] = lambda uuid: None
+        """Told of each start at once."""
         self.signals: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
 
@@ -85,7 +92,8 @@ class Engine(Fake):
                 really(handle)
             finally:
                 if box is not None and box.starts > before:
-                    self.begun.append((box.labels.uuid, self.clock.now()))
+                    self.witness(box.labels.uuid)
+                    self.begun.append((box.labels.uuid, self._chaos.time.now()))
 
         self._order("start", name, call)
 
@@ -131,6 +139,10 @@ class Engine(Fake):
         really = super().rejoin
         self._order("rejoin", self._name(handle), lambda: really(handle, plugs))
 
+    def forget_plugs(self) -> None:
+        """The kernel went too, and with it all that was still to be unplugged."""
+        self._unplugs.clear()
+
     def crash(self, *, survive: bool = True) -> None:
         self._late.clear()
         self.broke_off = True
@@ -166,15 +178,22 @@ class Engine(Fake):
 class Machine:
     """One host; `core` is None while its agent is dead."""
 
-    def __init__(self, name: str, chaos: Chaos, clock: Clock, link: Control) -> None:
+    def __init__(self, name: str, chaos: Chaos, wire: Wire, link: Control) -> None:
         self.name = name
+        self.zone = chaos.rng.choice(ZONES)
+        self.clock = Clock(chaos.time, chaos.rng)
+        self.wire = wire
         self._chaos = chaos
-        self._clock = clock
         self._link = link
+        self._boots = 1
         self.journal = FragileJournal(chaos)
+        self.snapshot: dict[str, dict[str, bytes]] = {}
+        """What a backup of the journal's disk has."""
+        self.forgot: Counter[str] = Counter()
+        """How often the notes about each container became older than they had been."""
         self.binder = FakeBinder()
         self.binder.hook = chaos.outside
-        self.engine = Engine(chaos, clock)
+        self.engine = Engine(chaos, self.clock)
         self.engine.registry["app:latest"] = Image(command=("top",))
         self.engine.hook = chaos.outside
         self.engine.plug, self.engine.unplug = self._plug, self._unplug
@@ -184,6 +203,11 @@ class Machine:
         self.wiring: Wiring
         self.core: Core | None = None
         self.wake()
+
+    @property
+    def known(self) -> bool:
+        """Whether the agent has heard of a container."""
+        return self.journal.has("wish")
 
     def wake(self) -> None:
         """A new run of the agent."""
@@ -200,9 +224,9 @@ class Machine:
             self.engine,
             self.wiring,
             self.journal,
-            self._clock,
+            self.clock,
             self._chaos.rng,
-            Options(host=self.name, machine="kernel-1"),
+            Options(host=self.name, place=Place(zone=self.zone), machine=f"kernel-{self._boots}"),
         )
 
     def do(self, what: str, action: Callable[[Core], object]) -> None:
@@ -236,6 +260,24 @@ class Machine:
         finally:
             core.agenda.done(uuid)
 
+    # --- what befalls a machine ----------------------------------------------------------------
+
+    def lose_power(self) -> None:
+        """The whole machine starts again: what is on its disks stays."""
+        self.core = None
+        self.engine.crash(survive=False)
+        self.binder.reboot()
+        self.clock.boot()
+        self._boots += 1
+        self.engine.lives = 0  # the next one is the first of this run of the machine
+        self.engine.forget_plugs()
+
+    def roll_back(self) -> None:
+        """The agent's disk shows an older state; the engine's does not."""
+        self.core = None
+        self.forgot.update({box.labels.uuid for box in self.engine.boxes.values()})
+        self.journal.restore(self.snapshot)
+
     # --- what Docker asks of the network plugin ------------------------------------------------
 
     def _plug(self, plug: Plug) -> None:
@@ -258,7 +300,11 @@ class Machine:
 
     def _unplug(self, plug: Plug) -> None:
         docker_id = self._endpoints.pop(plug.port.uuid, None)
-        if docker_id is None or self.core is None:
+        if docker_id is None:
+            return
+        if self.core is None or self.wiring.ledger.endpoint(docker_id) is None:
+            if self.binder.port_name(plug.port.uuid) in self.binder.ports:
+                self.binder.loosen(plug.port.uuid)
             return  # Docker tells only once, whether or not somebody hears it
         port_uuid = self.wiring.ledger.disconnect(docker_id)
         if port_uuid:

@@ -1,4 +1,4 @@
-"""Ten rules of safety, each removable: what the simulation would miss, it does not test."""
+"""Rules of safety, each removable: what the simulation would miss, it does not test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from dolium import errors
 from dolium.agent import commands, converge, passes
@@ -14,10 +15,12 @@ from dolium.agent.core import Core
 from dolium.agent.notes import Life, Notes
 from dolium.agent.passes import Pass, Tools
 from dolium.control.hosts import Hosts
+from dolium.control.placer import Placed, Placer
 from dolium.model.container import Verb
 from dolium.model.wish import Command, Facts, Result
-from dolium.store import containers, hosts
-from dolium.store.store import Tx
+from dolium.store import containers, hosts, projects, schema
+from dolium.store.plain import Plain
+from dolium.store.store import Connection, Tx
 from dolium.undo import Undo
 
 Patch = pytest.MonkeyPatch
@@ -135,18 +138,130 @@ def who_is_cut_off_says_hello_again(patch: Patch) -> None:
     patch.setattr(Core, "_cut_off", lambda core: None)
 
 
+# --- of many hosts and processes ---------------------------------------------------------------
+
+
+def a_claim_is_taken_only_where_it_fits(patch: Patch) -> None:
+    """Instead: as the placer saw it in memory."""
+    table = schema.hosts
+    more = {
+        f"used_{name}": table.c[f"used_{name}"] + sa.bindparam(name)
+        for name in ("cpu_m", "memory_mib", "disk_gib")
+    }
+    claim = table.update().where(table.c.name == sa.bindparam("host"))
+    patch.setattr(hosts, "_CLAIM", Plain(claim.values(revision=table.c.revision + 1, **more)))
+
+
+def quota_is_taken_only_while_there_is_some(patch: Patch) -> None:
+    """Instead: everybody gets what he asks for."""
+    really = projects.reserve
+    none = projects.Amounts(containers=-1, cpu_m=-1, memory_mib=-1, disk_gib=-1)
+
+    def reserve(tx: Tx, project_id: str, more: projects.Amounts, limits: object) -> None:
+        really(tx, project_id, more, none)
+
+    patch.setattr(projects, "reserve", reserve)
+
+
+def work_leaves_nothing_behind_when_it_is_taken_back(patch: Patch) -> None:
+    """Instead: a placer remembers what it placed, whether or not that became durable."""
+    placed: set[str] = set()
+    waiting, hand_over = containers.waiting, Placer._hand_over
+
+    def left(connection: Connection, limit: int) -> list[containers.Wait]:
+        return [row for row in waiting(connection, limit) if row[1] not in placed]
+
+    def remember(placer: Placer, tx: Tx, won: list[Placed], now: float) -> None:
+        placed.update(each.one.uuid for each in won)
+        hand_over(placer, tx, won, now)
+
+    patch.setattr(containers, "waiting", left)
+    patch.setattr(Placer, "_hand_over", remember)
+
+
+def an_epoch_counts_before_a_sequence(patch: Patch) -> None:
+    """Instead: sequences of all boots of a host are one."""
+    really = containers.hold
+
+    def hold(tx: Tx, uuids: Any) -> dict[str, Any]:
+        rows = really(tx, uuids)
+        epochs = {row.host: hosts.get(tx.connection, row.host or "") for row in rows.values()}
+        return {
+            uuid: msgspec.structs.replace(row, fact_epoch=host.epoch) if host else row
+            for uuid, row in rows.items()
+            for host in (epochs[row.host],)
+        }
+
+    patch.setattr(containers, "hold", hold)
+
+
+def a_wish_counts_its_hosts_revision(patch: Patch) -> None:
+    """Instead: only a claim does."""
+
+    def stamp(tx: Tx, name: str) -> int:
+        return hosts.revisions(tx.connection, [name])[name]
+
+    patch.setattr(hosts, "stamp", stamp)
+
+
+def who_is_behind_the_horizon_reads_everything(patch: Patch) -> None:
+    """Instead: he hears of what is still remembered."""
+    patch.setattr(hosts, "forget", lambda tx, name, horizon: None)
+
+
+def an_older_page_is_not_believed(patch: Patch) -> None:
+    """Instead: whatever arrives last counts."""
+    patch.setattr(Core, "_check", lambda core, page: None)
+
+
+def nothing_is_done_before_all_wishes_were_heard(patch: Patch) -> None:
+    """Instead: the journal is believed at once."""
+    really = Core.hello
+
+    def hello(core: Core) -> None:
+        really(core)
+        core._complete = True
+        for uuid in sorted(core.notes.wishes()):
+            core.agenda.add(uuid)
+
+    patch.setattr(Core, "hello", hello)
+
+
+def a_machine_that_started_again_is_noticed(patch: Patch) -> None:
+    """Instead: engines are told apart by their own count alone."""
+    patch.setattr(Tools, "incarnation", lambda tools: tools.engine.incarnation())
+
+
 RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     results_are_kept_until_acknowledged: {"kills": 0.2},
     a_command_is_carried_out_once: {},
-    a_signal_is_noted_before_it_is_sent: {"kills": 0.4, "signals": 0.8},
-    a_start_is_noted_before_it_is_sent: {"kills": 0.3, "engine": 0.1},
+    a_signal_is_noted_before_it_is_sent: {"kills": 0.5, "signals": 0.8, "verb": 30, "wake": 20},
+    a_start_is_noted_before_it_is_sent: {
+        **{"kills": 0.5, "time": 20, "wake": 20, "create": 6},
+        **{"power": 0, "die": 0},
+    },
     nothing_is_torn_down_before_the_container_stopped: {"kills": 0.2, "engine": 0.3},
     garbage_goes_only_when_gone_for_certain: {},
     an_older_boot_counts_for_nothing: {"kills": 0.2, "link": 0.4},
-    facts_are_compared_by_their_counters: {"link": 0.4},
-    undo_only_after_a_definite_failure: {"engine": 0.2},
+    facts_are_compared_by_their_counters: {"link": 0.4, "late": 9, "verb": 30},
+    undo_only_after_a_definite_failure: {"engine": 0.3, "create": 9},
     what_went_down_with_its_engine_comes_back: {},
     claims_go_with_the_row: {},
     who_is_cut_off_says_hello_again: {"kills": 0.2, "link": 0.4},
+    a_claim_is_taken_only_where_it_fits: {
+        **{"races": 1.0, "create": 9, "place": 5, "beat": 60, "delete": 6},
+        **{"power": 0, "cut": 0, "die": 0},
+    },
+    quota_is_taken_only_while_there_is_some: {"create": 12},
+    work_leaves_nothing_behind_when_it_is_taken_back: {"store": 0.6, "create": 6},
+    an_epoch_counts_before_a_sequence: {"kills": 0.3},
+    a_wish_counts_its_hosts_revision: {},
+    who_is_behind_the_horizon_reads_everything: {"sweep": 9, "delete": 9, "time": 15},
+    an_older_page_is_not_believed: {"old": 0.5, "verb": 30, "beat": 40},
+    nothing_is_done_before_all_wishes_were_heard: {
+        **{"kills": 0.2, "snapshot": 12, "restore": 8, "wake": 15},
+        **{"pull": 12, "step": 12, "beat": 12, "delete": 9},
+    },
+    a_machine_that_started_again_is_noticed: {"power": 9},
 }
 """Each rule with what has to go wrong for its lack to show."""

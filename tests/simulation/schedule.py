@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dolium.model.container import Status
 from tests.simulation import invariants
-from tests.simulation.invariants import Watcher
-from tests.simulation.world import PROJECTS, FragileStore, World
+from tests.simulation.control import FragileStore
+from tests.simulation.invariants import HostWatcher, Watcher
+from tests.simulation.world import PROJECTS, World
 
 
 class Failed(AssertionError):
@@ -25,11 +26,15 @@ def run(seed: int, store: FragileStore, bad: dict[str, float] | None = None) -> 
 
 def _play(world: World) -> None:
     watchers = [Watcher(world, project) for project in PROJECTS]
+    pages = [HostWatcher(world, machine.name) for machine in world.machines]
+    for machine in world.machines:
+        machine.engine.witness = invariants.at_each_start(world, machine)
     world.begin()
-    for _ in range(world.rng.randint(2, 8)):
+    for _ in range(world.rng.randint(2, 8) + len(world.machines)):
         world.play(10)
         invariants.always(world)
         world.rng.choice(watchers).read()
+        world.rng.choice(pages).read()
     world.calm()
     invariants.always(world)
     invariants.calm(world)
@@ -39,8 +44,10 @@ def _play(world: World) -> None:
     if paused:
         world.calm(2)
     for row in world.rows():
-        world.containers.delete(world.who(), row, force=True)
+        world.process().containers.delete(world.who(), row, force=True)
     world.calm()
     invariants.empty(world)
     for watcher in watchers:
         watcher.read()
+    for page in pages:
+        page.read()

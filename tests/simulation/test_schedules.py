@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.control import FragileStore
 from tests.simulation.rules import RULES, Patch
 from tests.simulation.schedule import Failed, run
-from tests.simulation.world import FragileStore
 
 SEEDS = 1000
 TOGETHER = 25
