@@ -89,6 +89,24 @@ class Identity(Struct, frozen=True):
     region: Annotated[str, _about("Region in the catalog.")] = "RegionOne"
 
 
+class Keystone(Struct, frozen=True):
+    """`[keystone]`: the cloud's identity service, for `dolium serve --role api`."""
+
+    auth_url: Annotated[str, _about("Where it answers, such as https://keystone:5000/v3.")] = ""
+    username: Annotated[str, _about("User that validates tokens; has role service or admin.")] = (
+        "dolium"
+    )
+    password: Annotated[str, _about("Its password.")] = ""
+    project_name: Annotated[str, _about("Its project.")] = "service"
+    user_domain_name: Annotated[str, _about("Its domain.")] = "Default"
+    project_domain_name: Annotated[str, _about("The domain of its project.")] = "Default"
+    region_name: Annotated[str, _about("Region of this Dolium; empty: the only one.")] = ""
+    cafile: Annotated[str, _about("CA of the identity service, PEM; empty: the system's.")] = ""
+    public_url: Annotated[
+        str, _about("Where users get tokens, told with each 401; empty: auth_url.")
+    ] = ""
+
+
 class Engine(Struct, frozen=True):
     """`[engine]`: what runs containers on this host."""
 
@@ -234,7 +252,10 @@ class Link(Struct, frozen=True):
         str, _about("Folder of Dolium's CA on control nodes; empty: ca in the state directory.")
     ] = ""
     listen: Annotated[str, _about("Address a control process listens on.")] = "127.0.0.1"
-    port: Annotated[int, _about("Its TCP port.", ge=1, le=65535)] = 9518
+    port: Annotated[int, _about("Its TCP port; 0: any that is free.", ge=0, le=65535)] = 9518
+    address: Annotated[
+        str, _about("Where other control processes reach it; empty: the address it listens on.")
+    ] = ""
     polls: Annotated[int, _about("Agents that wait on one control process at most.", ge=1)] = 2000
     url: Annotated[
         list[str], _about("Where agents find control processes: https://ADDRESS:PORT, several.")
@@ -315,6 +336,7 @@ class Config(Struct, frozen=True):
     api: Api = Api()
     database: Database = Database()
     identity: Identity = Identity()
+    keystone: Keystone = Keystone()
     engine: Engine = Engine()
     limits: Limits = Limits()
     quota: Quota = Quota()

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dolium import conf, errors
 from dolium.beside.process import look
-from dolium.cli.roles import Host
+from dolium.cli.machine import Host, engine_of
 from dolium.cli.state import Running, State
-from dolium.cli.up import engine_of, keystone_of
+from dolium.cli.up import keystone_of
 from dolium.model.container import State as Seen
 from dolium.store import deployments
 from dolium.store.connect import connect

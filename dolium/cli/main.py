@@ -71,6 +71,13 @@ def _of_one_machine(add: Add) -> None:
 
 
 def _of_a_cloud(add: Add) -> None:
+    serve = add("serve", _serve, "run one role of a cloud of many machines in the foreground")
+    serve.add_argument(
+        "--role",
+        required=True,
+        choices=["api", "conductor", "agent"],
+        help="api and conductor: any number of each, on a database server; agent: one per host",
+    )
     authority = add("ca", _ca, "make the CA that certifies hosts and control processes")
     authority.add_argument("what", choices=["init"])
     _host_words(add("host", _host, "look at hosts, let one in, spare one, say that one is gone"))
@@ -188,6 +195,12 @@ def _blast_radius(arguments: argparse.Namespace) -> int:
     return domains.blast_radius(
         config_of(arguments), arguments.level, arguments.name, as_json=arguments.json
     )
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from dolium.cli import serve
+
+    return serve.run(config_of(arguments), arguments.role)
 
 
 def _ca(arguments: argparse.Namespace) -> int:

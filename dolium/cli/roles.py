@@ -1,24 +1,13 @@
-"""All roles of the all-in-one, made and joined by the local link."""
+"""The parts of the control side, as `dolium up` has them all and `dolium serve` one at a time."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import random
-from pathlib import Path
 
 import msgspec
 
 from dolium import conf
-from dolium.agent.agent import Agent
-from dolium.agent.core import Options as AgentOptions
-from dolium.agent.inventory import Place
-from dolium.agent.journal import Journal
-from dolium.agent.plugin.ledger import Ledger
-from dolium.agent.plugin.pairs import Pairs
-from dolium.agent.plugin.plugin import Plugin
-from dolium.agent.plugin.server import Server as PluginServer
-from dolium.agent.wiring import Wiring
 from dolium.api import app
 from dolium.api.auth import Auth
 from dolium.api.policy import Policy
@@ -36,13 +25,10 @@ from dolium.control.services import Services
 from dolium.drivers import load
 from dolium.drivers.fence.base import Driver as Fence
 from dolium.drivers.network.base import Driver
-from dolium.link.local import LocalControl, LocalHosts
+from dolium.link.base import Hosts as Link
 from dolium.model.clock import SystemClock
 from dolium.placing import pick
-from dolium.store.store import Store
-
-LOG = logging.getLogger(__name__)
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+from dolium.store.store import Follower, Store
 
 
 def pool_v6(deployment: str) -> str:
@@ -69,18 +55,6 @@ def policy(placing: conf.Placing) -> pick.Policy:
     return made
 
 
-def place(told: conf.Place) -> Place:
-    """Where this host stands."""
-    return Place(
-        region=told.region,
-        zone=told.zone,
-        rack=told.rack,
-        hypervisor=told.hypervisor,
-        labels=told.labelled(),
-        enable_cpu_pinning=told.enable_cpu_pinning,
-    )
-
-
 def fences(config: conf.Config) -> list[Fence]:
     """The drivers that are asked whether a silent host is off, in their order."""
     made: list[Fence] = []
@@ -91,8 +65,28 @@ def fences(config: conf.Config) -> list[Fence]:
     return made
 
 
-class Control:
-    """Api and conductor."""
+class Conducting:
+    """The conductor, and the placer in it."""
+
+    def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
+        clock, rng = SystemClock(), random.Random()
+        networks = Networks(store, network_driver(config, deployment))
+        self.placer = Placer(store, clock, networks, rng, policy=policy(config.placing))
+        lost = Lost(store, clock, config.hosts, fences(config))
+        self.conductor = Conductor(store, clock, self.placer, lost)
+
+
+class Hosting:
+    """What hosts talk to, in every process that they can reach."""
+
+    def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
+        clock = SystemClock()
+        self.heartbeats = Heartbeats(store, clock)
+        self.hosts = Hosts(store, clock, config.placing, deployment, self.heartbeats.heard)
+
+
+class Api:
+    """The container API."""
 
     def __init__(
         self,
@@ -100,31 +94,26 @@ class Control:
         store: Store,
         deployment: str,
         auth: Auth,
+        link: Link,
         tls: Tls | None = None,
+        follow: Follower | None = None,
     ) -> None:
+        """link: the way to hosts. follow: places in a wish's own commit, where that is possible."""
         clock, rng = SystemClock(), random.Random()
-        self.link = LocalHosts()
-        self.networks = Networks(store, network_driver(config, deployment))
-        self.heartbeats = Heartbeats(store, clock)
-        self.hosts = Hosts(store, clock, config.placing, deployment, self.heartbeats.heard)
-        placer = Placer(store, clock, self.networks, rng, policy=policy(config.placing))
         containers = Containers(
             store,
             clock,
             config.quota,
             rng,
             tenant_runtime=config.engine.tenant_runtime,
-            place=placer.follow,
+            place=follow,
         )
-        questions = Questions(self.link, config.engine.execute_timeout_s)
-        lost = Lost(store, clock, config.hosts, fences(config))
-        self.conductor = Conductor(store, clock, placer, lost)
         self.policy = Policy(config.api.policy_file)
         self.server = Server(
             app.make(
                 containers,
-                questions,
-                self.networks,
+                Questions(link, config.engine.execute_timeout_s),
+                Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
                 auth,
                 self.policy,
@@ -135,82 +124,3 @@ class Control:
             config.api.threads,
             tls.context if tls else None,
         )
-
-
-class Host:
-    """The agent with its network plugin, which listens before an engine starts."""
-
-    def __init__(self, config: conf.Config, folder: Path, deployment: str) -> None:
-        self._config = config
-        self._deployment = deployment
-        self._name = f"dolium-{deployment[:8]}"
-        self._journal = Journal(folder / "journal.sqlite")
-        binder = load("binder", config.network.driver)
-        self._binder = binder(
-            binder.Options(deployment=deployment, state=str(folder / "kernel.json"))
-        )
-        self._ledger = Ledger(self._journal)
-        self._pairs = Pairs(self._ledger, self._binder)
-        plugin = Plugin(self._ledger, self._pairs, config.network.command_line_project)
-        self._plugin = PluginServer(
-            Path(config.network.plugin_dir) / f"{self._name}.sock", plugin.answer
-        )
-
-    def prepare(self) -> None:
-        """Rules first, then answer Docker's plugin calls."""
-        self._binder.prepare()
-        self._plugin.start()
-
-    def join(self, engine_socket: Path) -> None:
-        """When an engine answers: what wires its containers."""
-        config = self._config
-        kind = load("engine", config.engine.driver)
-        self.engine = kind(
-            kind.Options(
-                socket=str(engine_socket),
-                tenant_runtime=config.engine.tenant_runtime,
-                pids_limit=config.engine.pids_limit,
-            )
-        )
-        self.wiring = Wiring(
-            self._journal,
-            self._binder,
-            self.engine,
-            self._name,
-            self._deployment,
-            pairs=self._pairs,
-        )
-
-    def agent(self, control: Control) -> Agent:
-        """The agent itself, on the local link."""
-        config = self._config
-        made = Agent(
-            LocalControl(control.hosts),
-            self.engine,
-            self.wiring,
-            self._journal,
-            SystemClock(),
-            random.Random(),
-            AgentOptions(
-                host=config.host,
-                place=place(config.place),
-                machine=BOOT.read_text().strip(),
-                look_s=config.agent.look_s,
-                workers=config.agent.workers,
-                lease_s=config.hosts.lease_s,
-            ),
-        )
-        control.link.join(config.host, made)
-        return made
-
-    def unwire(self, *, engine_too: bool) -> None:
-        """After the containers stopped, while the engine still answers: leave no network."""
-        for sentence in self.wiring.release(engine_too=engine_too):
-            LOG.warning("%s", sentence)
-
-    def close(self) -> None:
-        """After the engine stopped, or never answered: answer Docker no more."""
-        self._plugin.stop()
-        if not self._ledger.networks():
-            self._binder.release()  # nothing of an earlier start needs the rules
-        self._journal.close()

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dolium import conf, errors
@@ -64,7 +63,9 @@ def _start(
     stack.callback(keystone.stop)
     # Half a second of imports, which Keystone, the slowest to start, need not wait for.
     from dolium.api.auth import Keystone as Auth
-    from dolium.cli.roles import Control, Host
+    from dolium.cli.machine import Host, engine_of
+    from dolium.cli.roles import Api, Conducting, Hosting
+    from dolium.link.local import LocalControl, LocalHosts
     from dolium.store import deployments, upgrade
     from dolium.store.connect import connect, shown, where
 
@@ -76,27 +77,25 @@ def _start(
     deployment = deployments.ensure(store, SystemClock().now())
 
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
-    control = Control(config, store, deployment, auth, api_tls)
+    link, hosting = LocalHosts(), Hosting(config, store, deployment)
+    conducting = Conducting(config, store, deployment)
+    api = Api(config, store, deployment, auth, link, api_tls, conducting.placer.follow)
     host = Host(config, state.agent, deployment)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
     beside = engine_of(config, state, deployment)
     # While the engine starts, for which this process only waits.
-    for warm in (auth.warm, control.policy.warm):
+    for warm in (auth.warm, api.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     _say("engine", beside.start())
     stack.callback(beside.stop)
-    control.heartbeats.start()
-    stack.callback(control.heartbeats.stop)
-    control.server.start()
-    stack.callback(control.server.stop)
-    if api_tls:
-        api_tls.start()
-        stack.callback(api_tls.stop)
-    control.conductor.start()
-    stack.callback(control.conductor.stop)
+    for part in (hosting.heartbeats, api.server, api_tls, conducting.conductor):
+        if part:
+            part.start()
+            stack.callback(part.stop)
     host.join(beside.socket)
-    agent = host.agent(control)
+    agent = host.agent(LocalControl(hosting.hosts))
+    link.join(config.host, agent)
     stack.callback(host.unwire, engine_too=not beside.ours)
     agent.start()
     stack.callback(agent.stop, rest=True)
@@ -117,21 +116,6 @@ def _running(config: conf.Config, keystone: Keystone, beside: Engine) -> Running
         identity=keystone.auth_url,
         engine_socket=str(beside.socket),
         own_engine=beside.ours,
-    )
-
-
-def engine_of(config: conf.Config, state: State, deployment: str) -> Engine:
-    """The engine beside this Dolium: somebody's that answers, else our own."""
-    from dolium.beside.engine import Engine
-
-    name = f"dolium-{deployment[:8]}"
-    return Engine(
-        state.folder,
-        Path("/run") / name,
-        name=name,
-        socket=Path(config.engine.socket) if config.engine.socket else None,
-        mirrors=config.engine.registry_mirrors,
-        minimum_free=config.default.min_free_mib * 2**20,
     )
 
 

@@ -32,8 +32,9 @@ class Own(Protocol):
 class Enrolment:
     """Rules of who gets a certificate; safe to use from many threads."""
 
-    def __init__(self, store: Store, clock: Clock, own: Own) -> None:
+    def __init__(self, store: Store, clock: Clock, own: Own, deployment: str) -> None:
         self._store, self._clock, self._own = store, clock, own
+        self._deployment = deployment
         self._known: dict[str, int] = {}
 
     def authority(self) -> Authority:
@@ -70,6 +71,7 @@ class Enrolment:
             certificate=ca.host(host, generation, request, now),
             trusted=ca.trusted,
             until=now + certificates.LASTS_S,
+            deployment=self._deployment,
         )
 
     def accepts(self, host: str, generation: int) -> bool:

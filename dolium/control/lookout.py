@@ -25,4 +25,4 @@ class Lookout:
         moved = [name for name, revision in found.items() if self._seen.get(name) != revision]
         self._seen = found
         for name in moved:
-            self._store.hints.give(f"host:{name}")
+            self._store.hints.wake(f"host:{name}")

@@ -45,11 +45,11 @@ class Members:
             if now - since > GONE_S:
                 self._bury(member)
 
-    def peers(self) -> list[str]:
-        """Where to wake the others."""
+    def peers(self) -> list[tuple[str, int]]:
+        """Addresses and ports where to wake the others."""
         now = self._clock.monotonic()
         return sorted(
-            member.address
+            _place(member.address)
             for member, since in self._seen.values()
             if member.address and now - since <= QUIET_S
         )
@@ -61,3 +61,8 @@ class Members:
     def _bury(self, member: Member) -> None:
         # It may have shown a sign of life just now: only the beat that was seen is meant.
         self._store.write(lambda tx: members.drop(tx, member.id, member.beat))
+
+
+def _place(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)

@@ -53,6 +53,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     certificate: str
     trusted: str
     until: float
+    deployment: str = ""
 
     def pems(self) -> tls.Pems:
         """For TLS."""
@@ -105,6 +106,7 @@ def enrol(folder: Path, host: str, urls: Sequence[str], token: Token) -> Kept:
         certificate=certified.certificate,
         trusted=certified.trusted,
         until=certified.until,
+        deployment=certified.deployment,
     )
     keep(folder, kept)
     return kept
@@ -205,6 +207,11 @@ class HostEnd:
         )
         self._serving: Serving | None = None
         self._keeper = Keeper("link-keeper", [self.refresh], every_s)
+
+    @property
+    def deployment(self) -> str:
+        """Id of the installation that this host is enrolled with."""
+        return self._kept.deployment
 
     @property
     def port(self) -> int:

@@ -1,4 +1,4 @@
-"""A thread that looks after certificates a few times a minute."""
+"""A thread that looks after something again and again, such as certificates."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ class Keeper:
                 except errors.Error as error:
                     LOG.warning("%s; trying again", error)
                 except Exception:
-                    LOG.exception("looking after certificates failed; trying again")
+                    LOG.exception("%s failed; trying again", self._thread.name)

@@ -47,6 +47,8 @@ class Certified(Struct, frozen=True, kw_only=True):
     trusted: str
     until: float
     """When the certificate ends, in seconds since the epoch."""
+    deployment: str = ""
+    """Id of this installation, which the host marks everything with."""
 
 
 class Token(Struct, frozen=True):

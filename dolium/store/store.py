@@ -104,8 +104,6 @@ class Store(ABC):
 
     def __init__(self) -> None:
         self.hints = Hints()
-        self.tell: Callable[[Collection[str]], None] = lambda topics: None
-        """Passes hints on to other processes; must not wait."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager[sa.Connection]:
@@ -132,5 +130,3 @@ class Store(ABC):
         """What was hinted at is durable now."""
         for topic in hints:
             self.hints.give(topic)
-        if hints:
-            self.tell(hints)

@@ -30,7 +30,7 @@ class Node:
         assert main(["ca", "init", "--state-dir", str(folder)]) == 0
         self.store = Sqlite(folder / "dolium.sqlite")
         own = Own(folder / "ca", "control", clock)
-        self.enrolment = enrolment.Enrolment(self.store, clock, own)
+        self.enrolment = enrolment.Enrolment(self.store, clock, own, "deployment")
         hosts = Hosts(self.store, clock, conf.Placing(), "deployment")
         self.end = ControlEnd(hosts, own, self.enrolment, self.store.hints.wake, clock, port=0)
         self.end.start()

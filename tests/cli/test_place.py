@@ -9,7 +9,8 @@ import pytest
 
 from dolium import conf, errors
 from dolium.agent.inventory import Place, inventory
-from dolium.cli.roles import place, policy
+from dolium.cli.machine import place
+from dolium.cli.roles import policy
 from dolium.drivers.engine.base import Facts
 from dolium.model.host import Inventory
 from dolium.placing.pick import Pack, Spread

@@ -22,19 +22,19 @@ def test_each_finds_the_others_and_forgets_who_went() -> None:
     two = Members(store, later, member("two", "10.0.0.2:9518"))
     for each in (one, two, one, two):
         each.turn()
-    assert (one.peers(), two.peers()) == (["10.0.0.2:9518"], ["10.0.0.1:9518"])
+    assert (one.peers(), two.peers()) == ([("10.0.0.2", 9518)], [("10.0.0.1", 9518)])
     clock.time += QUIET_S + 1
     assert one.peers() == []
     two.turn()
     one.turn()
-    assert one.peers() == ["10.0.0.2:9518"]
+    assert one.peers() == [("10.0.0.2", 9518)]
     clock.time += GONE_S + 1
     one.turn()
     with store.glance() as connection:
         assert [each.id for each in members.all_of_them(connection)] == ["one"]
     two.turn()  # it had only been halted
     one.turn()
-    assert one.peers() == ["10.0.0.2:9518"]
+    assert one.peers() == [("10.0.0.2", 9518)]
     two.leave()
     one.turn()
     assert one.peers() == []

@@ -63,7 +63,7 @@ class Control:
         self.store.write(lambda tx: metadata.create_all(tx.connection))
         self.hosts = Hosts(self.store, self.clock, conf.Placing(), "deployment")
         self.own = Own(self.ca, "control", self.clock)
-        self.enrolment = enrolment.Enrolment(self.store, self.clock, self.own)
+        self.enrolment = enrolment.Enrolment(self.store, self.clock, self.own, "deployment")
         self.link = HttpsHosts(self.own.identity, self.hosts.place, self.enrolment.accepts)
         self.serve(polls=polls, port=port)
 

@@ -286,7 +286,7 @@ def test_enrolling_anew_replaces_the_older_enrolment(control: Control) -> None:
 
 
 def test_an_enrolment_that_another_process_made_counts_at_once(control: Control) -> None:
-    another = enrolment.Enrolment(control.store, control.clock, control.own)
+    another = enrolment.Enrolment(control.store, control.clock, control.own, "deployment")
     assert not another.accepts("host1", 1)
     control.enrol("host1")
     assert another.accepts("host1", 1)

@@ -1,0 +1,56 @@
+"""A cloud of many processes and hosts, used as people use it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.databases import MariaDb
+from tests.live import place
+from tests.live.clients import Clients
+from tests.live.cloud import Cloud, cloud
+from tests.live.installation import IMAGE, Owned
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Cloud]:
+    if why := place.missing() or MariaDb.missing():
+        pytest.skip(f"a whole cloud: {why}")
+    with cloud(MariaDb, hosts=2) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def told(made: Cloud, request: pytest.FixtureRequest) -> Generator[None]:
+    yield
+    if request.session.testsfailed:
+        print(made.tail())
+
+
+def test_people_use_it_as_any_other(made: Cloud) -> None:
+    admin, demo = Clients(made.rc("admin")), Clients(made.rc())
+    listed = admin.appcontainer("host list")
+    assert "h1" in listed and "h2" in listed
+    assert admin.appcontainer("service list").count("up") >= 2
+    demo.zun("run", "--name", "hello", IMAGE, "echo", "hi there")
+    with made.client(api=1) as client:
+        owned = Owned(client)
+        uuid = client.ask("GET", "/v1/containers")["containers"][0]["uuid"]
+        owned.until(uuid, "Stopped")
+    assert "hi there" in demo.zun("logs", "hello")
+    demo.zun("delete", "hello")
+
+
+def test_what_one_api_was_told_the_other_knows_and_any_host_does(made: Cloud) -> None:
+    with made.client(api=0) as one, made.client(api=1) as other:
+        mine, theirs = Owned(one), Owned(other)
+        uuids = [mine.create(f"c{n}") for n in range(4)]
+        for uuid in uuids:
+            theirs.until(uuid, "Running")
+        running = sorted(name for host in made.hosts for name in host.running())
+        assert len(running) == len(uuids), running
+        theirs.delete(*uuids)
+    assert [name for host in made.hosts for name in host.running()] == []
