@@ -4,18 +4,23 @@ with engines of their own, each host in namespaces of its own, joined by a virtu
 
 from __future__ import annotations
 
+import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from dolium.link.certificates import CERTIFICATE
+from dolium.store.server import engine
 from tests import engines
 from tests.databases import Database
 from tests.live.installation import IMAGE
@@ -97,6 +102,8 @@ class Process:
             lambda: self._pidfile.exists() and self._pidfile.read_text().strip(), "it has a pid"
         )
         self.place.kill(int(pid), number)
+        if number != signal.SIGSTOP and self.process is not None:
+            self.process.send_signal(signal.SIGCONT)  # nsenter halts together with its child
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -125,6 +132,8 @@ class Host(Process):
     def __init__(self, cloud: Cloud, number: int, config: Groups) -> None:
         place = Place()
         self.cloud, self.address = cloud, f"10.77.0.{10 + number}"
+        self.beside = Counter(["dockerd", "containerd"])
+        self.host: str | None = f"h{number}"
         name = f"h{number}"
         own: Groups = {
             "DEFAULT": {"host": name},
@@ -168,6 +177,44 @@ class Host(Process):
         )
         return found[0]
 
+    # --- as matches.Machine ---------------------------------------------------------------------
+
+    @property
+    def mark(self) -> str:
+        """The name of its engine and control groups."""
+        return self.engine.parents[1].name
+
+    @property
+    def deployment(self) -> str:
+        """The id that everything bears."""
+        return str(self.rows("SELECT uuid FROM deployment")[0]["uuid"])
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Of the cloud's database."""
+        return self.cloud.rows(query)
+
+    def docker(self, *arguments: str, check: bool = True) -> str:
+        """What its engine says."""
+        done = subprocess.run(
+            ["docker", "-H", f"unix://{self.engine}", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"docker {arguments}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def journal(self, kind: str) -> dict[str, Any]:
+        """What its agent noted, by key."""
+        path = self.state / "agent" / "journal.sqlite"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+            query = "SELECT key, doc FROM entry WHERE kind = ?"
+            return {key: msgspec.json.decode(doc) for key, doc in database.execute(query, [kind])}
+
+    # --- the rest --------------------------------------------------------------------------------
+
     def load(self) -> None:
         """The image that tests use."""
         self.place.mark(self.engine.parents[1].name)
@@ -176,14 +223,7 @@ class Host(Process):
 
     def running(self) -> list[str]:
         """Containers of ours that run here: their engine's names."""
-        done = subprocess.run(
-            ["docker", "-H", f"unix://{self.engine}", "ps", "--format", "{{.Names}}"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return done.stdout.split()
+        return self.docker("ps", "--format", "{{.Names}}").split()
 
     def close(self) -> None:
         """Gone with all that is on it."""
@@ -287,6 +327,15 @@ class Cloud:
         found: dict[str, Any] = msgspec.json.decode(told.read_bytes())
         return found
 
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Of the database."""
+        made = engine(self.database.url("dolium"))
+        try:
+            with made.connect() as connection:
+                return [dict(row._mapping) for row in connection.execute(sa.text(query))]
+        finally:
+            made.dispose()
+
     def rc(self, who: str = "demo") -> dict[str, str]:
         """The variables of an openrc: of `demo` or `admin`."""
         name = "openrc" if who == "demo" else f"{who}-openrc"
@@ -295,21 +344,26 @@ class Cloud:
     @contextmanager
     def client(self, who: str = "demo", api: int = 0) -> Iterator[wire.Client]:
         """A client of one of the APIs."""
-        context = ssl.create_default_context(cafile=str(self.ca / CERTIFICATE))
-        headers = {
-            "X-Auth-Token": token(self.rc(who))[0],
-            "OpenStack-API-Version": "container 1.40",
-        }
-        connection = HTTPSConnection(SWITCH, APIS[api], timeout=60, context=context)
-        made = wire.Client(connection, headers)
+        made = self.connect(self.token(who), api)
         try:
             yield made
         finally:
             made.close()
 
-    def tail(self) -> str:
+    def token(self, who: str = "demo") -> str:
+        """A fresh one."""
+        return token(self.rc(who))[0]
+
+    def connect(self, known: str, number: int = 0) -> wire.Client:
+        """A client with a token, of one of the APIs; to be closed by who asked."""
+        context = ssl.create_default_context(cafile=str(self.ca / CERTIFICATE))
+        headers = {"X-Auth-Token": known, "OpenStack-API-Version": "container 1.40"}
+        port = APIS[number % len(APIS)]
+        return wire.Client(HTTPSConnection(SWITCH, port, timeout=60, context=context), headers)
+
+    def tail(self, lines: int = 40) -> str:
         """What everybody said last."""
-        return "\n".join(each.tail() for each in [*self.processes, *self.hosts])
+        return "\n".join(each.tail(lines) for each in [*self.processes, *self.hosts])
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ ENDS = ["sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; d
 class Installation:
     """A state directory and the processes that work on it."""
 
+    host: str | None = None
+
     def __init__(
         self,
         place: Place,
@@ -37,6 +40,8 @@ class Installation:
         options: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.place = place
+        self.beside = Counter(["dockerd", "containerd", "-m dolium.beside.keystone_server"])
+        """Daemons it runs, by program or first arguments."""
         self.state = place.folder / name
         self.log = place.folder / f"{name}.log"
         self._config = place.folder / f"{name}.conf"
@@ -170,15 +175,16 @@ class Installation:
         self, who: str | dict[str, str] = "demo", known: str | None = None
     ) -> Iterator[wire.Client]:
         """A client of the API in its newest version; `known` is a token one has already."""
-        headers = {
-            "X-Auth-Token": known or self.token(who),
-            "OpenStack-API-Version": "container 1.40",
-        }
-        client = wire.tcp(*API, headers)
+        client = self.connect(known or self.token(who))
         try:
             yield client
         finally:
             client.close()
+
+    def connect(self, known: str, _number: int = 0) -> wire.Client:
+        """The same with a token that one has, to be closed by who asked."""
+        headers = {"X-Auth-Token": known, "OpenStack-API-Version": "container 1.40"}
+        return wire.tcp(*API, headers)
 
     # --- what it made ----------------------------------------------------------------------------
 

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from tests.live.installation import Installation
+from tests.live.place import Place
 
 SHOWS = {
     "running": {"Running"},
@@ -34,15 +34,51 @@ LABEL = "label=org.dolium.deployment="
 Row = dict[str, Any]
 
 
-def soon(installation: Installation, seconds: float = 60.0) -> None:
+class Machine(Protocol):
+    """A host of Dolium, and the database it works for."""
+
+    place: Place
+    host: str | None
+    """Its name in the database; None where there is only one."""
+    beside: Counter[str]
+    """Daemons that run there, by program and first arguments."""
+
+    @property
+    def deployment(self) -> str:
+        """The id that everything bears."""
+        ...
+
+    @property
+    def mark(self) -> str:
+        """The name of its engine and control groups."""
+        ...
+
+    def rows(self, query: str) -> list[Row]:
+        """Of the database."""
+        ...
+
+    def docker(self, *arguments: str, check: bool = True) -> str:
+        """What its engine says."""
+        ...
+
+    def journal(self, kind: str) -> dict[str, Any]:
+        """What its agent noted."""
+        ...
+
+    def tail(self, lines: int = 60) -> str:
+        """What was said last."""
+        ...
+
+
+def soon(*machines: Machine, seconds: float = 60.0) -> None:
     """Wait until nothing differs; fails with every difference that stays."""
     deadline = time.monotonic() + seconds
-    while found := list(Look(installation).differences()):
+    while found := [each for machine in machines for each in Look(machine).differences()]:
         if time.monotonic() > deadline:
             listed = "\n  ".join(found)
+            told = "\n".join(machine.tail(60) for machine in machines)
             raise AssertionError(
-                f"after {seconds:g} s the host still differs from the database:\n  {listed}\n"
-                f"{installation.tail(60)}"
+                f"after {seconds:g} s hosts still differ from the database:\n  {listed}\n{told}"
             )
         time.sleep(0.3)
 
@@ -50,9 +86,9 @@ def soon(installation: Installation, seconds: float = 60.0) -> None:
 class Look:
     """Everything read once."""
 
-    def __init__(self, installation: Installation) -> None:
-        self.installation = installation
-        self.place = installation.place
+    def __init__(self, machine: Machine) -> None:
+        self.installation = machine
+        self.place = machine.place
         self.containers = self._table("containers")
         self.boxes = {box["Name"].lstrip("/"): box for box in self._boxes()}
 
@@ -142,8 +178,9 @@ class Look:
 
     @property
     def placed(self) -> list[Row]:
-        """Rows that have a host."""
-        return [row for row in self.containers if row["host"]]
+        """Rows that have this host."""
+        host = self.installation.host
+        return [row for row in self.containers if row["host"] and host in (None, row["host"])]
 
     def _addresses(self, name: str, row: Row, box: Row) -> Iterator[str]:
         """What the API shows, what the engine knows, and what the kernel has inside."""
@@ -222,8 +259,7 @@ class Look:
             programs.update((Path(line[0]).name, " ".join(line[1:3])))
             if Path(line[0]).name == "containerd-shim-runc-v2":
                 shims.append(line[line.index("-id") + 1])
-        expected = {name: 1 for name in DAEMONS} | {"-m dolium.beside.keystone_server": 1}
-        for name, number in expected.items():
+        for name, number in self.installation.beside.items():
             if programs[name] != number:
                 yield f"{programs[name]} processes of {name}, expected {number}"
         yield from _differ("shims", shims, (box["Id"] for box in self.alive))
@@ -234,7 +270,6 @@ class Look:
 
 
 SHOWS_LIFE = ("running", "paused")
-DAEMONS = ("dockerd", "containerd")
 
 
 def _name(kind: str, uuid: str) -> str:

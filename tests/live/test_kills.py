@@ -93,7 +93,7 @@ def _storm(installation: Installation, kills: int, say: Callable[[str], None]) -
     asked = sum((worker.asked for worker in workers), Counter[str]())
     say(f"{time.monotonic() - begun:6.1f} s  killed {dict(reaper.killed)}, asked {dict(asked)}")
     assert asked["create"] >= kills / 3, f"hardly anything was asked for: {asked}"
-    matches.soon(installation, HEAL_S)
+    matches.soon(installation, seconds=HEAL_S)
     say(f"{time.monotonic() - begun:6.1f} s  everything matches")
     assert workload.disagreements(workers, installation) == []
 
@@ -117,6 +117,6 @@ def test_for_a_long_time(installation: Installation) -> None:
         _storm(installation, max(KILLS, 100), print)
         with installation.client() as client:
             Owned(client).clear()
-        matches.soon(installation, HEAL_S)
+        matches.soon(installation, seconds=HEAL_S)
         links = installation.place.run("ip", "-br", "link").splitlines()
         assert [line.split()[0] for line in links] == ["lo"]

@@ -127,4 +127,4 @@ def test_other(results: dict[str, str], name: str) -> None:
 
 def test_nothing_is_left(results: dict[str, str], installation: Installation) -> None:
     assert results
-    matches.soon(installation, 90)
+    matches.soon(installation, seconds=90)

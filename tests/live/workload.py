@@ -10,12 +10,13 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import AbstractContextManager
 from http.client import HTTPException
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from tests.live.installation import ENDS, IMAGE, Installation
+from tests.live.installation import ENDS, IMAGE
 from tests.perf import wire
 
 MOST = 4
@@ -43,19 +44,35 @@ UNCERTAIN = frozenset({"Running", "Stopped", "Created", "Paused", "gone"})
 Answer = tuple[int, bytes] | None
 
 
+class Service(Protocol):
+    """Whom workers ask: an all-in-one or a cloud."""
+
+    def connect(self, known: str, number: int) -> wire.Client:
+        """A client with a token; number chooses among several doors."""
+        ...
+
+    def token(self) -> str:
+        """A fresh one of user demo."""
+        ...
+
+    def client(self, who: str) -> AbstractContextManager[wire.Client]:
+        """A client of somebody."""
+        ...
+
+
 class Worker(threading.Thread):
     """One person with one token."""
 
-    def __init__(self, installation: Installation, number: int, seed: int) -> None:
+    def __init__(self, service: Service, number: int, seed: int) -> None:
         super().__init__(name=f"worker-{number}", daemon=True)
         self.expected: dict[str, set[str]] = {}
         """Container -> statuses it may end in."""
         self.asked: Counter[str] = Counter()
         self.wrong: list[str] = []
         self._rng = random.Random(f"{seed}/{number}")
-        self._installation = installation
+        self._service = service
         self._number = number
-        self._token = installation.token()
+        self._token = service.token()
         self._ending = threading.Event()
         self._client: wire.Client | None = None
 
@@ -127,11 +144,7 @@ class Worker(threading.Thread):
         """None: nobody knows whether it counted."""
         try:
             if self._client is None:
-                headers = {
-                    "X-Auth-Token": self._token,
-                    "OpenStack-API-Version": "container 1.40",
-                }
-                self._client = wire.tcp("127.0.0.1", 9517, headers)
+                self._client = self._service.connect(self._token, self._rng.randrange(1000))
             return self._client.raw(method, path, body)
         except (OSError, HTTPException):
             self._hang_up()
@@ -144,9 +157,9 @@ class Worker(threading.Thread):
         self._client = None
 
 
-def disagreements(workers: list[Worker], installation: Installation) -> list[str]:
+def disagreements(workers: list[Worker], service: Service) -> list[str]:
     """Where the containers ended otherwise than the workers may expect."""
-    with installation.client("admin") as client:
+    with service.client("admin") as client:
         listed = client.ask("GET", "/v1/containers?all_projects=1")["containers"]
     ended = {each["uuid"]: each for each in listed}
     found = []
