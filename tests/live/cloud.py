@@ -33,6 +33,8 @@ SWITCH = "10.77.0.1"
 APIS = (9517, 9527)
 CONDUCTORS = 2
 UP_S = 60.0
+STATE_MIB = 400
+"""Of a host's disk, so that it can be filled."""
 Groups = Mapping[str, Mapping[str, object]]
 
 DOLIUM = str(Path(sys.executable).with_name("dolium"))
@@ -47,6 +49,8 @@ class Process:
         self.config = place.folder / f"{name}.conf"
         self.log = place.folder / f"{name}.log"
         self._pidfile = place.folder / f"{name}.pid"
+        self._clock = place.folder / f"{name}.clock"
+        self.jump(0)
         self.process: subprocess.Popen[bytes] | None = None
         own: Groups = {"DEFAULT": {"state_dir": str(self.state)}}
         self.config.write_text(_text(_merged(own, config)))
@@ -73,7 +77,8 @@ class Process:
         """Does not wait."""
         self._pidfile.unlink(missing_ok=True)
         tell = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(self._pidfile)]
-        command = [*tell, DOLIUM, "serve", "--role", self.role, "--config", str(self.config)]
+        skewed = [sys.executable, str(Path(__file__).with_name("skewed.py")), str(self._clock)]
+        command = [*tell, *skewed, "serve", "--role", self.role, "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.place.command(*command),
@@ -105,6 +110,12 @@ class Process:
         if number != signal.SIGSTOP and self.process is not None:
             self.process.send_signal(signal.SIGCONT)  # nsenter halts together with its child
 
+    def jump(self, seconds: int) -> None:
+        """Its wall clock differs from everybody's by so much from now on; no other clock does."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self._clock)
+
     def kill(self) -> None:
         """SIGKILL."""
         assert self.process is not None
@@ -130,13 +141,18 @@ class Host(Process):
     """A machine with an agent."""
 
     def __init__(self, cloud: Cloud, number: int, config: Groups) -> None:
-        place = Place()
+        place = Place(STATE_MIB)
         self.cloud, self.address = cloud, f"10.77.0.{10 + number}"
         self.beside = Counter(["dockerd", "containerd"])
+        self.links = frozenset(["up0"])
         self.host: str | None = f"h{number}"
         name = f"h{number}"
         own: Groups = {
-            "DEFAULT": {"host": name},
+            "DEFAULT": {
+                "host": name,
+                "state_dir": str(place.folder / "state"),
+                "min_free_mib": 50,
+            },
             "link": {
                 "url": ",".join(cloud.links),
                 "agent_listen": self.address,
@@ -145,6 +161,7 @@ class Host(Process):
             "place": {"rack": f"r{number % 2}"},
         }
         super().__init__(place, name, "agent", _merged(own, config))
+        self.state = place.folder / "state"
         self._join()
         offered = cloud.control.said("host", "token", name).strip()
         self.said("enrol", "--token-file", "-", given=offered)
@@ -363,7 +380,9 @@ class Cloud:
 
     def tail(self, lines: int = 40) -> str:
         """What everybody said last."""
-        return "\n".join(each.tail(lines) for each in [*self.processes, *self.hosts])
+        told = (self.database.folder / "log").read_text(errors="replace").splitlines()
+        database = "\n".join(["--- database", *told[-lines:]])
+        return "\n".join([database, *(each.tail(lines) for each in [*self.processes, *self.hosts])])
 
 
 @contextmanager

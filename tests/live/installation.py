@@ -42,6 +42,7 @@ class Installation:
         self.place = place
         self.beside = Counter(["dockerd", "containerd", "-m dolium.beside.keystone_server"])
         """Daemons it runs, by program or first arguments."""
+        self.links: frozenset[str] = frozenset()
         self.state = place.folder / name
         self.log = place.folder / f"{name}.log"
         self._config = place.folder / f"{name}.conf"

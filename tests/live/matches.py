@@ -42,6 +42,8 @@ class Machine(Protocol):
     """Its name in the database; None where there is only one."""
     beside: Counter[str]
     """Daemons that run there, by program and first arguments."""
+    links: frozenset[str]
+    """Interfaces that the machine itself has."""
 
     @property
     def deployment(self) -> str:
@@ -234,6 +236,7 @@ class Look:
         wanted = {_name("dolp", port["uuid"]) for port in ports if port["container_uuid"] in live}
         yield from _differ("plugged ports", (n for n in named if n.startswith("dolp")), wanted)
         rest = {link["ifname"] for link in links if link.get("linkinfo", {}).get("info_kind")}
+        rest -= self.installation.links
         for name in rest - bridges - wanted - {n for n in named if n[:4] in ("doln", "dolp")}:
             yield f"interface {name} is nobody's"
 
@@ -263,6 +266,8 @@ class Look:
             if programs[name] != number:
                 yield f"{programs[name]} processes of {name}, expected {number}"
         yield from _differ("shims", shims, (box["Id"] for box in self.alive))
+        if self.installation.host is not None:
+            return  # engines of one cloud share a machine, and so these groups, in tests only
         mark = self.installation.mark
         for tree in Path("/sys/fs/cgroup").glob(f"*/{mark}"):
             groups = {path.name for path in tree.iterdir() if path.is_dir()}

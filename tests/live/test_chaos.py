@@ -52,6 +52,8 @@ class Chaos:
             self.halt: 4,
             self.kill_engine: 3,
             self.cut: 3,
+            self.fill: 2,
+            self.jump: 2,
             self.kill_database: 1,
         }
 
@@ -117,6 +119,23 @@ class Chaos:
         host.unplug()
         self._later(seconds, host.plug)
         return f"cut {host.name} off for {seconds:.1f} s"
+
+    def fill(self) -> str:
+        """A host's disk is full for a while."""
+        host = self._rng.choice(self._cloud.hosts)
+        seconds, ballast = self._rng.uniform(2, 8), host.state / "ballast"
+        host.place.run("sh", "-c", f"dd if=/dev/zero of={ballast} bs=1M 2>/dev/null || true")
+        self._later(seconds, lambda: ballast.unlink(missing_ok=True))
+        return f"fill the disk of {host.name} for {seconds:.1f} s"
+
+    def jump(self) -> str:
+        """The wall clock of one process: certificates live for a day, everything else must not
+        care.
+        """
+        process = self._rng.choice([*self._cloud.processes, *self._cloud.hosts])
+        seconds = self._rng.choice([-3600, -60, 60, 3600, 0])
+        process.jump(seconds)
+        return f"the clock of {process.name} is {seconds:+d} s off"
 
     def kill_database(self) -> str:
         """What was acknowledged is on its disk."""
