@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from msgspec import Struct
 
+from dolium.model.host import Standing, standing
 from dolium.store.schema import actions, containers, hosts
 
 
@@ -33,3 +34,52 @@ def read(connection: sa.Connection) -> Overview:
         open_actions=journal[0],
         oldest=journal[1],
     )
+
+
+def answers(connection: sa.Connection) -> None:
+    """Whether the database does; raises Unanswered when not."""
+    connection.execute(sa.select(1)).one()
+
+
+def waiting(connection: sa.Connection) -> tuple[int, float | None]:
+    """How many containers wait for a host, and since when the oldest does."""
+    since = sa.func.coalesce(containers.c.updated_at, containers.c.created_at)
+    query = sa.select(sa.func.count(), sa.func.min(since)).where(containers.c.stage == "waiting")
+    row = connection.execute(query).one()
+    return row[0], row[1]
+
+
+class Unfinished(Struct, frozen=True, kw_only=True):
+    """Open actions."""
+
+    number: int
+    oldest: float | None
+    """When the oldest was asked for."""
+    first: int
+    """No action with a lower number is open, nor will be."""
+
+
+LATE = 1000
+"""Numbers given before others may be seen after them, where many write at once."""
+
+
+def unfinished(connection: sa.Connection, first: int = 0) -> Unfinished:
+    """Look at actions from number `first` on: most of a journal has ended long ago."""
+    lowest = sa.func.min(actions.c.id)
+    query = sa.select(sa.func.count(), sa.func.min(actions.c.start_time), lowest)
+    row = connection.execute(query.where(actions.c.open, actions.c.id >= first)).one()
+    next_ = row[2] or connection.execute(sa.select(sa.func.max(actions.c.id))).scalar() or 0
+    return Unfinished(number=row[0], oldest=row[1], first=max(first, next_ - LATE))
+
+
+def standings(connection: sa.Connection) -> dict[Standing, int]:
+    """How many hosts are in each state."""
+    found = dict.fromkeys(Standing, 0)
+    columns = (hosts.c[name] for name in ("proof", "silent", "held", "forced_down", "disabled"))
+    for proof, silent, held, forced_down, disabled in connection.execute(sa.select(*columns)):
+        found[
+            standing(
+                proof=proof, silent=silent, held=held, forced_down=forced_down, disabled=disabled
+            )
+        ] += 1
+    return found
