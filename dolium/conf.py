@@ -283,6 +283,15 @@ class Metrics(Struct, frozen=True):
     tls_cert: Annotated[str, _about("Certificate with its chain, PEM.")] = ""
     tls_key: Annotated[str, _about("Its key, PEM, without a password.")] = ""
 
+    def port(self, role: str) -> int:
+        """Of the server beside a role; 0: none."""
+        ports = {
+            "api": self.api_port,
+            "conductor": self.conductor_port,
+            "agent": self.agent_port,
+        }
+        return ports[role]
+
 
 LEAST_LEASE_S = 30
 """Three times what an agent waits for an answer at most."""

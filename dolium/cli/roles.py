@@ -14,6 +14,7 @@ from dolium.agent.agent import Agent
 from dolium.agent.core import Options as AgentOptions
 from dolium.agent.inventory import Place
 from dolium.agent.journal import Journal
+from dolium.agent.measured import measured
 from dolium.agent.plugin.ledger import Ledger
 from dolium.agent.plugin.pairs import Pairs
 from dolium.agent.plugin.plugin import Plugin
@@ -23,6 +24,7 @@ from dolium.api import app
 from dolium.api.auth import Auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.cli import watching
 from dolium.cli.listening import Tls
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
@@ -38,6 +40,7 @@ from dolium.drivers.fence.base import Driver as Fence
 from dolium.drivers.network.base import Driver
 from dolium.link.local import LocalControl, LocalHosts
 from dolium.model.clock import SystemClock
+from dolium.model.metric import Meter, Source
 from dolium.placing import pick
 from dolium.store.store import Store
 
@@ -102,12 +105,17 @@ class Control:
         auth: Auth,
         tls: Tls | None = None,
     ) -> None:
-        clock, rng = SystemClock(), random.Random()
+        clock, rng, meter = SystemClock(), random.Random(), store.meter
+        self.registry = watching.of_store(
+            store, clock, (Source.API, Source.CONDUCTOR, Source.AGENT)
+        )
         self.link = LocalHosts()
         self.networks = Networks(store, network_driver(config, deployment))
         self.heartbeats = Heartbeats(store, clock)
         self.hosts = Hosts(store, clock, config.placing, deployment, self.heartbeats.heard)
-        placer = Placer(store, clock, self.networks, rng, policy=policy(config.placing))
+        placer = Placer(
+            store, clock, self.networks, rng, policy=policy(config.placing), meter=meter
+        )
         containers = Containers(
             store,
             clock,
@@ -117,8 +125,9 @@ class Control:
             place=placer.follow,
         )
         questions = Questions(self.link, config.engine.execute_timeout_s)
-        lost = Lost(store, clock, config.hosts, fences(config))
+        lost = Lost(store, clock, config.hosts, fences(config), meter=meter)
         self.conductor = Conductor(store, clock, placer, lost)
+        self.registry.check("conductor", self.conductor.check)
         self.policy = Policy(config.api.policy_file)
         self.server = Server(
             app.make(
@@ -129,19 +138,24 @@ class Control:
                 auth,
                 self.policy,
                 config,
+                registry=self.registry,
             ),
             config.api.listen,
             config.api.port,
             config.api.threads,
             tls.context if tls else None,
+            meter,
         )
 
 
 class Host:
     """The agent with its network plugin, which listens before an engine starts."""
 
-    def __init__(self, config: conf.Config, folder: Path, deployment: str) -> None:
+    def __init__(
+        self, config: conf.Config, folder: Path, deployment: str, meter: Meter | None = None
+    ) -> None:
         self._config = config
+        self._meter = meter or Meter()
         self._deployment = deployment
         self._name = f"dolium-{deployment[:8]}"
         self._journal = Journal(folder / "journal.sqlite")
@@ -165,13 +179,12 @@ class Host:
         """When an engine answers: what wires its containers."""
         config = self._config
         kind = load("engine", config.engine.driver)
-        self.engine = kind(
-            kind.Options(
-                socket=str(engine_socket),
-                tenant_runtime=config.engine.tenant_runtime,
-                pids_limit=config.engine.pids_limit,
-            )
+        options = kind.Options(
+            socket=str(engine_socket),
+            tenant_runtime=config.engine.tenant_runtime,
+            pids_limit=config.engine.pids_limit,
         )
+        self.engine = measured(kind(options), self._meter)
         self.wiring = Wiring(
             self._journal,
             self._binder,
@@ -199,7 +212,9 @@ class Host:
                 workers=config.agent.workers,
                 lease_s=config.hosts.lease_s,
             ),
+            self._meter,
         )
+        watching.agent(control.registry, made)
         control.link.join(config.host, made)
         return made
 

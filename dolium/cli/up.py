@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import logging.handlers
 import os
 import signal
 import sys
@@ -17,7 +16,7 @@ from dolium import conf, errors
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
-from dolium.cli import listening
+from dolium.cli import listening, logs
 from dolium.cli.state import Running, State
 from dolium.model.clock import SystemClock
 
@@ -38,7 +37,7 @@ def run(config: conf.Config) -> int:
         signal.signal(number, lambda *_: ending.set())
     state = State(config.state_dir)
     with state.held(), contextlib.ExitStack() as stack:
-        _log(config, state)
+        logs.begin(config, file=state.log)
         _say("state", f"{state.folder}")
         begun = time.monotonic()
         running = _start(config, state, stack, ending)
@@ -64,6 +63,7 @@ def _start(
     stack.callback(keystone.stop)
     # Half a second of imports, which Keystone, the slowest to start, need not wait for.
     from dolium.api.auth import Keystone as Auth
+    from dolium.cli import watching
     from dolium.cli.roles import Control, Host
     from dolium.store import deployments, upgrade
     from dolium.store.connect import connect, shown, where
@@ -77,7 +77,7 @@ def _start(
 
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
     control = Control(config, store, deployment, auth, api_tls)
-    host = Host(config, state.agent, deployment)
+    host = Host(config, state.agent, deployment, store.meter)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
     beside = engine_of(config, state, deployment)
@@ -93,6 +93,9 @@ def _start(
     if api_tls:
         api_tls.start()
         stack.callback(api_tls.stop)
+    if beside_api := watching.beside(config, "api", control.registry):
+        beside_api.start()
+        stack.callback(beside_api.stop)
     control.conductor.start()
     stack.callback(control.conductor.stop)
     host.join(beside.socket)
@@ -162,23 +165,6 @@ def keystone_of(config: conf.Config, state: State) -> Keystone:
 def _started() -> int:
     me = look(os.getpid())
     return me.started if me else 0
-
-
-def _log(config: conf.Config, state: State) -> None:
-    """All of it into a file, what needs somebody's attention to the terminal too."""
-    console = logging.StreamHandler(sys.stderr)
-    console.setLevel(logging.WARNING)
-    state.log.touch(mode=0o600)
-    file = logging.handlers.WatchedFileHandler(state.log)
-    logging.basicConfig(
-        level=logging.DEBUG if config.default.debug else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        handlers=[console, file],
-    )
-    logging.raiseExceptions = False  # a full disk is told once, not with each line that it loses
-    # What libraries have to say about each request is not for people who watch a service.
-    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "oslo", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _say(part: str, sentence: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from dolium import __version__, errors
+from dolium.model.clock import Clock, SystemClock
 from dolium.model.metric import INFO, METRICS, UNREAD, Meter, Metric, Source, Value
 
 LOG = logging.getLogger(__name__)
@@ -20,6 +22,11 @@ Check = Callable[[], str | None]
 
 OK = "ok"
 
+FRESH_S = 1.0
+"""Health is looked at once in this time, however many ask."""
+PATIENCE_S = 10.0
+"""A part that takes longer to answer is not well."""
+
 
 class Registry:
     """What one process tells. Safe to use from many threads.
@@ -29,8 +36,14 @@ class Registry:
         sources: the parts it has; each metric of theirs is shown.
     """
 
-    def __init__(self, meter: Meter, sources: Sequence[Source]) -> None:
+    def __init__(self, meter: Meter, sources: Sequence[Source], clock: Clock | None = None) -> None:
         self.meter = meter
+        self._clock = clock or SystemClock()
+        self._looking = threading.Lock()
+        self._looked: float | None = None
+        self._found: dict[str, str] = {}
+        self._under_way = ("", 0.0)
+        """The part that is being looked at, and since when."""
         self._sources = frozenset((*sources, Source.PROCESS))
         self._readings: list[Reading] = []
         self._checks: dict[str, Check] = {}
@@ -42,6 +55,7 @@ class Registry:
     def check(self, name: str, check: Check) -> None:
         """At start: one more part that has to be well."""
         self._checks[name] = check
+        self._found[name] = "Not looked at yet"
 
     def metrics(self) -> list[Metric]:
         """Those that this process shows."""
@@ -65,8 +79,28 @@ class Registry:
         return exposition.text(self), exposition.MEDIA
 
     def look(self) -> dict[str, str]:
-        """Each part with `ok` or a sentence about what is wrong."""
-        return {name: _looked(name, check) for name, check in self._checks.items()}
+        """Each part with `ok` or a sentence about what is wrong.
+
+        Nobody waits for somebody else's look: one engine that hangs must not hold all who ask.
+        """
+        if not self._looking.acquire(blocking=False):
+            return self._last_known()
+        try:
+            now = self._clock.monotonic()
+            if self._looked is None or now - self._looked >= FRESH_S:
+                for name, check in self._checks.items():
+                    self._under_way = name, self._clock.monotonic()
+                    self._found = self._found | {name: _looked(name, check)}
+                self._looked = self._clock.monotonic()
+            return self._found
+        finally:
+            self._looking.release()
+
+    def _last_known(self) -> dict[str, str]:
+        name, since = self._under_way
+        if self._clock.monotonic() - since < PATIENCE_S:
+            return self._found
+        return self._found | {name: f"It does not answer within {PATIENCE_S:.0f} s"}
 
     def health(self, *, told: bool = True) -> tuple[bool, bytes]:
         """Whether all is well, as JSON too; told False keeps reasons back, which name addresses."""

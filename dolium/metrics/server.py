@@ -31,7 +31,14 @@ class Watch(Serving):
     ) -> None:
         """Port 0 takes a free one; `port` tells which after the start. context: TLS."""
         super().__init__(
-            _pages(registry), listen, port, SIZE, name="metrics", group="[metrics]", context=context
+            _pages(registry),
+            listen,
+            port,
+            SIZE,
+            name="metrics",
+            group="[metrics]",
+            context=context,
+            meter=registry.meter,
         )
 
 

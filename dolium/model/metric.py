@@ -204,9 +204,7 @@ UNREAD = Metric(
     "Groups of metrics missing from this answer, because what they are read from does not answer.",
 )
 
-METRICS: tuple[Metric, ...] = tuple(
-    found for found in vars().copy().values() if isinstance(found, Metric)
-)
+METRICS = tuple(found for found in [*globals().values()] if isinstance(found, Metric))
 """All of them, in the order above."""
 
 

@@ -10,30 +10,50 @@ from dolium.store.schema import actions, containers, hosts
 
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """What `dolium status` shows."""
+    """What `dolium status` counts."""
 
     containers: dict[str, int]
     """Status -> how many."""
-    hosts: list[str]
     open_actions: int
-    oldest: float | None
-    """When the oldest open action was asked for, in seconds since the epoch."""
 
 
 def read(connection: sa.Connection) -> Overview:
     """Look."""
     status = containers.c.status
     counts = connection.execute(sa.select(status, sa.func.count()).group_by(status))
-    journal = connection.execute(
-        sa.select(sa.func.count(), sa.func.min(actions.c.start_time)).where(actions.c.open)
-    ).one()
-    names = connection.execute(sa.select(hosts.c.name).order_by(hosts.c.name))
-    return Overview(
-        containers=dict(map(tuple, counts)),
-        hosts=[row[0] for row in names],
-        open_actions=journal[0],
-        oldest=journal[1],
+    number = connection.execute(sa.select(sa.func.count()).where(actions.c.open)).scalar_one()
+    return Overview(containers=dict(map(tuple, counts)), open_actions=number)
+
+
+class Oldest(Struct, frozen=True, kw_only=True):
+    """An open action."""
+
+    verb: str
+    request_id: str
+    since: float
+    """When it was asked for, in seconds since the epoch."""
+    container: str
+    name: str
+    host: str | None
+
+
+def oldest(connection: sa.Connection) -> Oldest | None:
+    """The oldest action that has not ended."""
+    query = (
+        sa.select(
+            actions.c.verb,
+            actions.c.request_id,
+            actions.c.start_time.label("since"),
+            containers.c.uuid.label("container"),
+            containers.c.name,
+            containers.c.host,
+        )
+        .where(actions.c.open, containers.c.uuid == actions.c.container_uuid)
+        .order_by(actions.c.start_time, actions.c.id)
+        .limit(1)
     )
+    row = connection.execute(query).first()
+    return Oldest(**row._mapping) if row else None
 
 
 def answers(connection: sa.Connection) -> None:
