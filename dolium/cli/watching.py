@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dolium import conf
 from dolium.agent.agent import Agent
 from dolium.cli import listening
 from dolium.control.figures import Figures, database
 from dolium.metrics.registry import Registry
-from dolium.metrics.server import Watch
 from dolium.model.clock import Clock
 from dolium.model.metric import Source
 from dolium.store.store import Store
+
+if TYPE_CHECKING:
+    from dolium.metrics.server import Watch
 
 
 def of_store(store: Store, clock: Clock, sources: Sequence[Source]) -> Registry:
@@ -60,6 +63,8 @@ def beside(config: conf.Config, role: str, registry: Registry) -> Beside | None:
     port = config.metrics.port(role)
     if not port:
         return None
+    from dolium.metrics.server import Watch  # most have none
+
     tls = listening.metrics_tls(config)
     context = tls.context if tls else None
     return Beside(Watch(config.metrics.listen, port, registry, context), tls)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from dolium.model.host import Standing, standing
+from dolium.store.idle import execute
 from dolium.store.schema import actions, containers, hosts
 
 
@@ -58,7 +59,7 @@ def oldest(connection: sa.Connection) -> Oldest | None:
 
 def answers(connection: sa.Connection) -> None:
     """Whether the database does; raises Unanswered when not."""
-    connection.execute(sa.select(1)).one()
+    execute(connection, "SELECT 1")
 
 
 def waiting(connection: sa.Connection) -> tuple[int, float | None]:
