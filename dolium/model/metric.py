@@ -142,7 +142,7 @@ LEASE_AGE = Metric(
     "dolium_agent_lease_age_seconds",
     Kind.GAUGE,
     Source.AGENT,
-    "How long ago the control side last answered.",
+    "How long ago the control side was last asked and answered; the 10 s of a poll are usual.",
 )
 
 # --- the database ----------------------------------------------------------------------------

@@ -7,13 +7,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dolium import conf
+from dolium import conf, errors
 from dolium.api import app
 from dolium.api.policy import Policy
 from dolium.cli import logs, watching
@@ -22,7 +23,7 @@ from dolium.control.services import Services
 from dolium.metrics.registry import Registry
 from dolium.model.metric import Source
 from tests.control.world import FlatNetwork
-from tests.link.ends import eventually
+from tests.link.ends import eventually, hello
 from tests.link.test_agent import HOST, Cloud
 from tests.metrics.reading import samples, value
 from tests.stories.cloud import PEOPLE, People
@@ -175,3 +176,15 @@ def test_health_follows_the_engine(api: Api) -> None:
         "database",
         "conductor",
     }
+
+
+def test_who_is_not_let_in_is_counted(api: Api) -> None:
+    end = api.cloud.side.end
+    with socket.create_connection(("127.0.0.1", end.port), timeout=30) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        failed = {"server": "link", "result": "failed"}
+        eventually(lambda: value(api.registry, "dolium_tls_handshakes_total", **failed) == 1)
+    with pytest.raises(errors.Untrusted):
+        api.cloud.end.control.hello(hello("host2", "boot"))
+    refused = {"call": "hello", "result": "refused"}
+    assert value(api.registry, "dolium_link_call_seconds_count", **refused) == 1
