@@ -7,16 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dolium import conf
-from dolium.agent.agent import Agent
 from dolium.cli import listening
-from dolium.control.figures import Figures, database
 from dolium.metrics.registry import Registry
 from dolium.model.clock import Clock
 from dolium.model.metric import Source
-from dolium.store.store import Store
 
 if TYPE_CHECKING:
+    from dolium.agent.agent import Agent
     from dolium.metrics.server import Watch
+    from dolium.store.store import Store
 
 
 def of_store(store: Store, clock: Clock, sources: Sequence[Source]) -> Registry:
@@ -24,6 +23,8 @@ def of_store(store: Store, clock: Clock, sources: Sequence[Source]) -> Registry:
 
     sources: the roles it has besides. The cloud's own gauges are a conductor's to tell.
     """
+    from dolium.control.figures import Figures, database  # an agent has no SQL in its memory
+
     made = Registry(store.meter, (*sources, Source.STORE), clock)
     made.check("database", partial(database, store))
     if Source.CONDUCTOR in sources:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +86,12 @@ def test_others_get_nothing_in_plain_text(tmp_path: Path) -> None:
         metrics = options("agent", 9522, listen="192.0.2.1", **more)
         with pytest.raises(errors.StartError, match="tls_key"):
             watching.beside(conf.Config(metrics=metrics), "agent", registry)
+
+
+def test_an_agent_loads_neither_sql_nor_prometheus_for_it() -> None:
+    source = "import dolium.cli.watching, dolium.agent.measured, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True
+    )
+    heavy = ("sqlalchemy", "prometheus_client", "falcon", "cheroot")
+    assert not set(heavy) & set(done.stdout.split())
