@@ -27,6 +27,7 @@ from dolium.model.container import (
     Status,
     Task,
 )
+from dolium.model.metric import METRICS, Source
 
 HERE = Path(__file__).parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -186,6 +187,36 @@ def words() -> str:
     )
 
 
+# --- metrics ---------------------------------------------------------------------------------
+
+TOLD_BY = {
+    Source.API: "An API process",
+    Source.CONDUCTOR: "A conductor process",
+    Source.AGENT: "An agent",
+    Source.STORE: "Every process that works on the database",
+    Source.LINK: "Every process that takes part in the link",
+    Source.PROCESS: "Every process",
+}
+
+
+def metrics() -> str:
+    """Every metric by who tells it."""
+    page = []
+    for source, who in TOLD_BY.items():
+        rows = [
+            [
+                f"`{metric.name}`",
+                metric.kind.value,
+                ", ".join(f"`{label}`" for label in metric.labels),
+                metric.about,
+            ]
+            for metric in METRICS
+            if metric.source is source
+        ]
+        page.append(f"## {who}\n\n{table(['metric', 'type', 'labels', 'what it tells'], rows)}")
+    return "\n".join(page)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "command_line": command_line,
     "routes": routes,
@@ -195,6 +226,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "questions": questions,
     "moves": moves,
     "words": words,
+    "metrics": metrics,
 }
 
 

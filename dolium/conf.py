@@ -6,6 +6,7 @@ sample and the reference page, so that nothing is written twice.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import socket
@@ -27,6 +28,14 @@ def _about(text: str, **bounds: Any) -> Meta:
     return Meta(description=text, **bounds)
 
 
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can speak to it."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
 class Default(Struct, frozen=True):
     """`[DEFAULT]`: the service as a whole."""
 
@@ -35,6 +44,13 @@ class Default(Struct, frozen=True):
     )
     host: Annotated[str, _about("Name of this host; empty: the machine's own.")] = ""
     debug: Annotated[bool, _about("Log more.")] = False
+    log_format: Annotated[
+        str,
+        _about(
+            "Form of the log: `text`, or `json` with one object per line.",
+            pattern="^(text|json)$",
+        ),
+    ] = "text"
     min_free_mib: Annotated[
         int, _about("Refuse to start with less free disk than this, in MiB.", ge=0)
     ] = 500
@@ -54,6 +70,11 @@ class Api(Struct, frozen=True):
     public_url: Annotated[
         str, _about("Where clients find the API; empty: where it listens, links as they came.")
     ] = ""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine speaks to it, with nothing in front of it."""
+        return is_loopback(self.listen) and not self.public_url
 
     @property
     def public(self) -> str:
@@ -269,6 +290,30 @@ class Link(Struct, frozen=True):
     ] = ""
 
 
+class Metrics(Struct, frozen=True):
+    """`[metrics]`: a small server beside a role, with /metrics and /healthcheck."""
+
+    listen: Annotated[
+        str, _about("Address it listens on; one that is not loopback needs tls_cert and tls_key.")
+    ] = "127.0.0.1"
+    api_port: Annotated[int, _about("TCP port of an API process; 0: none.", ge=0, le=65535)] = 0
+    conductor_port: Annotated[
+        int, _about("TCP port of a conductor process; 0: none.", ge=0, le=65535)
+    ] = 0
+    agent_port: Annotated[int, _about("TCP port of an agent process; 0: none.", ge=0, le=65535)] = 0
+    tls_cert: Annotated[str, _about("Certificate with its chain, PEM.")] = ""
+    tls_key: Annotated[str, _about("Its key, PEM, without a password.")] = ""
+
+    def port(self, role: str) -> int:
+        """Of the server beside a role; 0: none."""
+        ports = {
+            "api": self.api_port,
+            "conductor": self.conductor_port,
+            "agent": self.agent_port,
+        }
+        return ports[role]
+
+
 LEAST_LEASE_S = 30
 """Three times what an agent waits for an answer at most."""
 
@@ -346,6 +391,7 @@ class Config(Struct, frozen=True):
     agent: Agent = Agent()
     link: Link = Link()
     hosts: Hosts = Hosts()
+    metrics: Metrics = Metrics()
     fence_command: FenceCommand = FenceCommand()
     fence_nova: FenceNova = FenceNova()
 

@@ -20,6 +20,7 @@ from dolium.agent.journal import Journal
 from dolium.drivers.engine.base import Engine
 from dolium.link.base import Control
 from dolium.model.clock import Clock
+from dolium.model.metric import Meter
 from dolium.model.wish import Answer, Question
 
 LOG = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Agent:
         clock: Clock,
         rng: random.Random,
         options: Options,
+        meter: Meter | None = None,
     ) -> None:
         self._stopping = threading.Event()
         self._look_now = threading.Event()
@@ -63,6 +65,7 @@ class Agent:
             options,
             gate=threading.BoundedSemaphore(self._places),
             stopping=self._stopping.is_set,
+            meter=meter,
         )
         self._options = options
         self._threads: list[threading.Thread] = []

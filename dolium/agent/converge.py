@@ -14,7 +14,9 @@ from dolium.agent.commands import VERBS
 from dolium.agent.keep import keep
 from dolium.agent.notes import Life
 from dolium.agent.passes import STOP_S, UNKNOWN, Pass, Tools
+from dolium.model import trace
 from dolium.model.container import ASKS, Spec, Verb, Wanted
+from dolium.model.metric import PASSES
 from dolium.model.wish import Command, Wish
 
 LOG = logging.getLogger(__name__)
@@ -47,10 +49,12 @@ class Converge:
         except errors.DriverError as error:
             return self._hold(p, error)
         except errors.Shutdown:
+            self._count("stopped")
             return "put off: the agent stops"
         except Exception as error:
             LOG.exception("container %s: a bug", uuid)
             return self._hold(p, error)
+        self._count("done")
         self._tries.pop(uuid, None)
         return sentence
 
@@ -69,6 +73,7 @@ class Converge:
         return keep(p)
 
     def _carry(self, p: Pass, command: Command) -> str:
+        trace.name(command.request_id)
         p.begin(command)
         try:
             sentence = VERBS[command.verb](p, command)
@@ -97,6 +102,7 @@ class Converge:
         command = next((c for c in p.wish.commands if c.verb is Verb.DELETE), None)
         timeout_s = STOP_S
         if command is not None:
+            trace.name(command.request_id)
             p.begin(command)
             patient = command.params.get("stop") or not command.params.get("force")
             timeout_s = int(command.params.get("timeout", STOP_S)) if patient else 0
@@ -131,7 +137,9 @@ class Converge:
                 p.drop(generation)
             self._tools.wiring.unplug(uuid)
         except errors.DriverError as error:
+            self._count("again")
             return self._again(uuid, error)
+        self._count("done")
         self._tools.notes.forget(uuid)
         self._tools.outbox.forget(uuid)
         self.doomed.pop(uuid, None)
@@ -141,9 +149,13 @@ class Converge:
     def _hold(self, p: Pass, error: Exception) -> str:
         """Unknown outcome: say why it takes longer, look again later."""
         expected = isinstance(error, errors.Error)
+        self._count("again" if expected else "bug")
         p.known = False
         p.report(reason=str(error) if expected else "An internal error; the agent tries again")
         return self._again(p.wish.uuid, error)
+
+    def _count(self, outcome: str) -> None:
+        self._tools.meter.count(PASSES, outcome)
 
     def _again(self, uuid: str, error: Exception) -> str:
         tries = self._tries[uuid] = self._tries.get(uuid, 0) + 1

@@ -27,9 +27,11 @@ from dolium.agent.outbox import Outbox
 from dolium.agent.questions import answer
 from dolium.drivers.engine.base import Engine
 from dolium.link.base import Control
+from dolium.model import trace
 from dolium.model.clock import Clock
 from dolium.model.container import Seen, engine_name
 from dolium.model.host import Hello
+from dolium.model.metric import FACTS_WAITING, LEASE_AGE, Meter, Value
 from dolium.model.wish import Answer, Facts, Page, Question, Wish
 
 LOG = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class Core:
         options: Options,
         gate: AbstractContextManager[object] | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        meter: Meter | None = None,
     ) -> None:
         self._link = link
         self._engine = engine
@@ -114,6 +117,7 @@ class Core:
             gate=gate or nullcontext(),
             machine=options.machine,
             stopping=stopping,
+            meter=meter or Meter(),
         )
         self._converge = Converge(self._tools, rng)
         self._tidied = -TIDY_S
@@ -226,8 +230,9 @@ class Core:
             return "not enrolled"
         if self._lease.lapsed() and self._exclusive(uuid):
             return "nothing: the lease has lapsed"
-        sentence = self._converge.converge(uuid)
-        LOG.info("container %s: %s", uuid, sentence)
+        with trace.of():  # whichever request the pass finds out it is for
+            sentence = self._converge.converge(uuid)
+            LOG.info("container %s: %s", uuid, sentence)
         return sentence
 
     def hear(self, uuid: str, what: str) -> None:
@@ -302,7 +307,24 @@ class Core:
         """Answer for a container of this host; never raises."""
         wish = self.notes.wish(question.uuid)
         name = engine_name(wish.uuid, wish.created_generation) if wish else None
-        return answer(self._engine, name, question)
+        with trace.of(question.request_id):
+            return answer(self._engine, name, question)
+
+    def figures(self) -> list[Value]:
+        """For who watches the agent."""
+        return [
+            Value(FACTS_WAITING, self.outbox.waiting()),
+            Value(LEASE_AGE, self._lease.age()),
+        ]
+
+    def check(self) -> str | None:
+        """Whether the control side knows this run of the agent, and the engine answers: what is
+        wrong, or None. Raises Unanswered when the engine does not.
+        """
+        if not (self.boot and self._complete):
+            return "The control side does not know this run of the agent yet"
+        self._engine.facts()
+        return None
 
     def rest(self) -> list[str]:
         """On an orderly `down` with an engine of our own: stop the containers, the newest

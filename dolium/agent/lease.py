@@ -36,6 +36,10 @@ class Lease:
         if not renewal.refused:
             self._renewed = max(self._renewed, asked)
 
+    def age(self) -> float:
+        """Seconds since the control side was last asked and answered."""
+        return self._clock.monotonic() - self._renewed
+
     def lapsed(self) -> bool:
         """Whether nobody has answered for too long."""
         return bool(self._lease_s) and self._clock.monotonic() - self._renewed >= self._lease_s

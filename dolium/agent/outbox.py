@@ -77,6 +77,11 @@ class Outbox:
                     del self._waiting[fact.uuid]
             return known
 
+    def waiting(self) -> int:
+        """How many facts are not acknowledged."""
+        with self._moved:
+            return len(self._waiting)
+
     def wait(self, wait_s: float) -> bool:
         """Until something ought to be sent; False when nothing came up or it was closed."""
         with self._moved:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from dolium.agent.outbox import Outbox
 from dolium.drivers.engine.base import Engine, Labels, Plug
 from dolium.model.clock import Clock
 from dolium.model.container import Seen, State, Task, Wanted, engine_name
+from dolium.model.metric import Meter
 from dolium.model.wish import Command, Fact, Result, Wish
 from dolium.undo import Undo
 
@@ -59,6 +60,7 @@ class Tools:
     """Id of this run of the machine's kernel."""
     stopping: Callable[[], bool]
     deployment: str = ""
+    meter: Meter = field(default_factory=Meter)
 
     def incarnation(self) -> str:
         """Which run of the engine answers now."""

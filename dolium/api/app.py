@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from random import getrandbits
@@ -22,8 +23,11 @@ from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.services import Services
+from dolium.metrics.registry import Registry
+from dolium.model import trace
 from dolium.model.clock import Clock, SystemClock
 from dolium.model.context import Context
+from dolium.model.metric import REQUESTS, Meter, Source
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +35,9 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 _VERSIONS = re.compile(r"/(?:v1)?\.json")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KNOWN = _LOOKS.union(_METHODS)
+_CLASSES = {number: f"{number}xx" for number in range(1, 6)}
 _NOBODY = Context(user_id="", project_id="", request_id="")
 
 
@@ -43,8 +50,9 @@ def make(
     policy: Policy,
     config: conf.Config,
     clock: Clock | None = None,
+    registry: Registry | None = None,
 ) -> Wsgi:
-    """The whole API as one WSGI application."""
+    """The whole API as one WSGI application; registry: of the process it runs in."""
     service = Service(
         containers=containers,
         questions=questions,
@@ -54,6 +62,7 @@ def make(
         config=config,
         clock=clock or SystemClock(),
         body=Body(config.limits),
+        registry=registry or Registry(Meter(), (Source.API,)),
     )
     app: falcon.App[Any, Any] = falcon.App(middleware=[Border(service, auth)])
     app.add_error_handler(Exception, faults.surprise)
@@ -73,10 +82,13 @@ class Border:
     def __init__(self, service: Service, auth: Auth) -> None:
         self._service = service
         self._auth = auth
+        self._meter = service.registry.meter
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Before routing; what is raised here is answered like everything else."""
+        request.context.begun = time.monotonic()
         request_id = request.context.id = f"req-{_uuid()}"
+        trace.name(request_id)
         response.set_header("x-openstack-request-id", request_id)
         path = request.path = plain(request.path)
         version = versions.LOW
@@ -94,8 +106,31 @@ class Border:
                 roles=who.roles,
                 is_admin=self._service.policy.admin(who.roles),
             )
-            LOG.debug("%s %s %s by %s", request_id, request.method, path, who.user_id)
         request.context.call = Call(request.env, self._service, context, version)
+
+    def process_response(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        _resource: object,
+        _succeeded: bool,
+    ) -> None:
+        """After the answer was made, whatever it is."""
+        status, method = response.status_code, request.method
+        self._meter.took(
+            REQUESTS,
+            time.monotonic() - request.context.begun,
+            method if method in _KNOWN else "other",
+            request.uri_template or "none",
+            _CLASSES[status // 100],
+        )
+        # What changes something is worth a line; looks are many.
+        level = logging.DEBUG if method in _LOOKS else logging.INFO
+        if LOG.isEnabledFor(level):
+            call: Call | None = getattr(request.context, "call", None)
+            who = call.context.user_id if call else ""
+            LOG.log(level, "%s %s: %d, for user %s", method, request.path, status, who or "nobody")
+        trace.name("")
 
 
 def plain(path: str) -> str:

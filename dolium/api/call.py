@@ -16,12 +16,16 @@ from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.services import Services
+from dolium.metrics.registry import Registry
 from dolium.model import record
 from dolium.model.clock import Clock
 from dolium.model.context import Context
 
 MOST_BODY = 1024 * 1024
 """Bytes of the largest body that is read: what is wished is stored."""
+
+FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
+"""What proxies add to a request."""
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -37,6 +41,7 @@ class Service(Struct, frozen=True, kw_only=True):
     config: conf.Config
     clock: Clock
     body: Body
+    registry: Registry
 
 
 class Call:
@@ -62,6 +67,11 @@ class Call:
         environ = self._environ
         host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
         return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}"
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether a proxy passes this on for somebody."""
+        return any(name in self._environ for name in FORWARDED)
 
     def query(self) -> dict[str, str]:
         """Parameters of the query string; of one given twice the last counts."""

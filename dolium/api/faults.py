@@ -110,7 +110,7 @@ def refuse(
         code = f"container.{name(error)}"
         response.data = body(error.status, code, str(error), request.context.id)
     if error.status >= 500:
-        LOG.warning("%s %s: %s", request.context.id, error.code, error)
+        LOG.warning("%s: %s", error.code, error)
 
 
 def _unspoken(error: errors.WrongVersion, request_id: str) -> bytes:
@@ -142,7 +142,7 @@ def surprise(
 ) -> None:
     """Answer a bug: the log gets the traceback, the user the id to find it by."""
     asked, path, request_id = request.method, request.path, request.context.id
-    LOG.error("%s %s %s failed", request_id, asked, path, exc_info=error)
+    LOG.error("%s %s failed", asked, path, exc_info=error)
     response.status = 500
     detail = (
         "Your request could not be handled because of a problem in the server. "

@@ -19,6 +19,7 @@ from dolium.api.zun import (
     hosts,
     root,
     services,
+    watching,
 )
 
 
@@ -42,7 +43,8 @@ _SERVICES = "/v1/services"
 ROUTES = (
     Route("GET", "/", root.root),
     Route("GET", "/v1", root.v1),
-    Route("GET", "/healthcheck", root.health),
+    Route("GET", "/healthcheck", watching.healthcheck),
+    Route("GET", "/metrics", watching.metrics),
     Route("POST", _ALL, containers.create, "container:create"),
     Route("GET", _ALL, containers.list_, "container:get_all"),
     Route("GET", _ONE, containers.show, "container:get_one"),

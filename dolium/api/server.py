@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dolium.api.call import MOST_BODY
 from dolium.link.serving import Serving, Size
+from dolium.model.metric import Meter
 
 if TYPE_CHECKING:
     import ssl
@@ -27,6 +28,7 @@ class Server(Serving):
         port: int = 9517,
         threads: int = 16,
         context: Callable[[], ssl.SSLContext] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """Port 0 takes a free one; `port` tells which after the start. context: TLS."""
         size = Size(
@@ -35,4 +37,6 @@ class Server(Serving):
             header=MOST_HEADERS,
             body=MOST_BODY,
         )
-        super().__init__(app, listen, port, size, name="api", group="[api]", context=context)
+        super().__init__(
+            app, listen, port, size, name="api", group="[api]", context=context, meter=meter
+        )

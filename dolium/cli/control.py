@@ -16,7 +16,7 @@ from typing import Protocol
 from dolium import __version__, conf, errors
 from dolium.api.auth import Keystone as Auth
 from dolium.api.auth import Options
-from dolium.cli import listening
+from dolium.cli import listening, watching
 from dolium.cli.database import opened
 from dolium.cli.roles import Api, Conducting, Hosting
 from dolium.control.enrolment import Enrolment
@@ -27,6 +27,7 @@ from dolium.link.https_control import ControlEnd, Own
 from dolium.link.keeper import Keeper
 from dolium.link.peers import Peers
 from dolium.model.clock import SystemClock
+from dolium.model.metric import Source
 from dolium.store import deployments
 from dolium.store.members import Member
 
@@ -50,7 +51,7 @@ class Process:
     of the link for hosts and for its like, and signs of life. `stack` stops it.
     """
 
-    def __init__(self, config: conf.Config, role: str, stack: contextlib.ExitStack) -> None:
+    def __init__(self, config: conf.Config, role: Source, stack: contextlib.ExitStack) -> None:
         if not config.database.connection:
             raise errors.StartError(
                 why="[database] connection names no server, which the processes of a cloud share; "
@@ -63,6 +64,7 @@ class Process:
         self.deployment = deployments.ensure(self.store, clock.now())
         self.enrolment = Enrolment(self.store, clock, self.own, self.deployment)
         self.hosting = Hosting(config, self.store, self.deployment)
+        self.registry = watching.of_store(self.store, clock, (role, Source.LINK))
         self._end = ControlEnd(
             self.hosting.hosts,
             self.own,
@@ -72,7 +74,9 @@ class Process:
             config.link.listen,
             config.link.port,
             config.link.polls,
+            self.store.meter,
         )
+        self.registry.read(self._end.figures)
 
     def begin(self, *parts: Part | None) -> None:
         """Start parts; they are stopped in the opposite order."""
@@ -87,10 +91,11 @@ class Process:
         members = Members(self.store, self._clock, self._member())
         members.turn()
         self._stack.callback(members.leave)
-        peers = Peers(self.own.identity, members.peers)
+        peers = Peers(self.own.identity, members.peers, meter=self.store.meter)
         self.begin(Keeper("members", [members.turn], BEAT_S), peers)
         self.store.hints.forward = lambda topic: peers.send(topic) if _concerns(topic) else None
         self.begin(Keeper("lookout", [Lookout(self.store).turn], LOOK_S))
+        self.begin(watching.beside(self._config, self._role, self.registry))
 
     def _member(self) -> Member:
         link = self._config.link
@@ -116,10 +121,10 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """The container API, and hosts' way to the control side."""
     auth = Auth(_auth(config.keystone), keep_s=config.api.token_memo_s)
     tls = listening.api_tls(config, SystemClock())
-    here = Process(config, "api", stack)
+    here = Process(config, Source.API, stack)
     hosts = HttpsHosts(here.own.identity, here.hosting.hosts.place, here.enrolment.accepts)
     stack.callback(hosts.close)
-    made = Api(config, here.store, here.deployment, auth, hosts, tls)
+    made = Api(config, here.store, here.deployment, auth, hosts, here.registry, tls)
     for warm in (auth.warm, made.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     here.start()
@@ -129,8 +134,9 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
 
 def conductor(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """Placing, judging and healing."""
-    here = Process(config, "conductor", stack)
+    here = Process(config, Source.CONDUCTOR, stack)
     made = Conducting(config, here.store, here.deployment)
+    here.registry.check("conductor", made.conductor.check)
     here.start()
     here.begin(made.conductor)
 

@@ -15,6 +15,7 @@ from dolium import conf
 from dolium.cli.database import opened
 from dolium.control.services import Host, Services
 from dolium.model.clock import SystemClock, iso
+from dolium.model.host import Standing, standing
 
 
 class Word(Struct, frozen=True, kw_only=True):
@@ -55,16 +56,25 @@ def _say(services: Services, name: str, word: Word) -> None:
             services.heal(name)
 
 
+_STATES = {
+    Standing.DISABLED: "up, disabled",
+    Standing.FORCED_DOWN: "forced down",
+    Standing.HELD: "silent, held",
+}
+"""States that people read in more than their one word."""
+
+
 def state(host: Host) -> str:
     """`up`, `silent`, … in one or two words."""
     service = host.service
-    if service.proof:
-        return "gone"
-    if service.silent:
-        return "silent, held" if service.held else "silent"
-    if service.forced_down:
-        return "forced down"
-    return "up, disabled" if service.disabled else "up"
+    found = standing(
+        proof=service.proof,
+        silent=service.silent,
+        held=service.held,
+        forced_down=service.forced_down,
+        disabled=service.disabled,
+    )
+    return _STATES.get(found, found.value)
 
 
 def _list(hosts: list[Host], *, as_json: bool) -> None:

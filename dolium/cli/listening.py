@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dolium import conf, errors
+from dolium.conf import is_loopback
 from dolium.model.clock import Clock
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ class Tls:
         self.context = context
         self._keeper = Keeper("tls-keeper", [refresh])
         self.start, self.stop = self._keeper.start, self._keeper.stop
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine can speak to it."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def api_tls(config: conf.Config, clock: Clock) -> Tls | None:
@@ -59,6 +51,26 @@ def api_tls(config: conf.Config, clock: Clock) -> Tls | None:
 
     own = Own(config.ca_dir, config.host, clock)
     return Tls(own.web(web_names(config)), own.refresh)
+
+
+def metrics_tls(config: conf.Config) -> Tls | None:
+    """How figures are served beside a role: None on loopback without a certificate. Raises
+    StartError.
+    """
+    metrics = config.metrics
+    if metrics.tls_cert and metrics.tls_key:
+        from dolium.link.tls import Files
+
+        files = Files(Path(metrics.tls_cert), Path(metrics.tls_key))
+        return Tls(files.server, files.refresh)
+    if metrics.tls_cert or metrics.tls_key:
+        raise errors.StartError(why="[metrics] tls_cert and tls_key belong together: give both")
+    if is_loopback(metrics.listen):
+        return None
+    raise errors.StartError(
+        why=f"Figures would be served on {metrics.listen} without TLS: set [metrics] tls_cert and "
+        "tls_key"
+    )
 
 
 def check_identity(config: conf.Config) -> None:

@@ -11,6 +11,7 @@ from dolium.agent.agent import Agent
 from dolium.agent.core import Options as AgentOptions
 from dolium.agent.inventory import Place
 from dolium.agent.journal import Journal
+from dolium.agent.measured import measured
 from dolium.agent.plugin.ledger import Ledger
 from dolium.agent.plugin.pairs import Pairs
 from dolium.agent.plugin.plugin import Plugin
@@ -21,6 +22,7 @@ from dolium.cli.state import State
 from dolium.drivers import load
 from dolium.link.base import Control
 from dolium.model.clock import SystemClock
+from dolium.model.metric import Meter
 
 LOG = logging.getLogger(__name__)
 BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -54,8 +56,11 @@ def place(told: conf.Place) -> Place:
 class Host:
     """The agent with its network plugin, which listens before an engine starts."""
 
-    def __init__(self, config: conf.Config, folder: Path, deployment: str) -> None:
+    def __init__(
+        self, config: conf.Config, folder: Path, deployment: str, meter: Meter | None = None
+    ) -> None:
         self._config = config
+        self._meter = meter or Meter()
         self._deployment = deployment
         self._name = f"dolium-{deployment[:8]}"
         self._journal = Journal(folder / "journal.sqlite")
@@ -79,13 +84,12 @@ class Host:
         """When an engine answers: what wires its containers."""
         config = self._config
         kind = load("engine", config.engine.driver)
-        self.engine = kind(
-            kind.Options(
-                socket=str(engine_socket),
-                tenant_runtime=config.engine.tenant_runtime,
-                pids_limit=config.engine.pids_limit,
-            )
+        options = kind.Options(
+            socket=str(engine_socket),
+            tenant_runtime=config.engine.tenant_runtime,
+            pids_limit=config.engine.pids_limit,
         )
+        self.engine = measured(kind(options), self._meter)
         self.wiring = Wiring(
             self._journal,
             self._binder,
@@ -113,6 +117,7 @@ class Host:
                 workers=config.agent.workers,
                 lease_s=config.hosts.lease_s,
             ),
+            self._meter,
         )
 
     def unwire(self, *, engine_too: bool) -> None:

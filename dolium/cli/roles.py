@@ -26,6 +26,7 @@ from dolium.drivers import load
 from dolium.drivers.fence.base import Driver as Fence
 from dolium.drivers.network.base import Driver
 from dolium.link.base import Hosts as Link
+from dolium.metrics.registry import Registry
 from dolium.model.clock import SystemClock
 from dolium.placing import pick
 from dolium.store.store import Follower, Store
@@ -71,8 +72,10 @@ class Conducting:
     def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
         clock, rng = SystemClock(), random.Random()
         networks = Networks(store, network_driver(config, deployment))
-        self.placer = Placer(store, clock, networks, rng, policy=policy(config.placing))
-        lost = Lost(store, clock, config.hosts, fences(config))
+        self.placer = Placer(
+            store, clock, networks, rng, policy=policy(config.placing), meter=store.meter
+        )
+        lost = Lost(store, clock, config.hosts, fences(config), meter=store.meter)
         self.conductor = Conductor(store, clock, self.placer, lost)
 
 
@@ -95,6 +98,7 @@ class Api:
         deployment: str,
         auth: Auth,
         link: Link,
+        registry: Registry,
         tls: Tls | None = None,
         follow: Follower | None = None,
     ) -> None:
@@ -118,9 +122,11 @@ class Api:
                 auth,
                 self.policy,
                 config,
+                registry=registry,
             ),
             config.api.listen,
             config.api.port,
             config.api.threads,
             tls.context if tls else None,
+            store.meter,
         )

@@ -11,12 +11,12 @@ import os
 import random
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 
 from dolium import conf
 from dolium.beside.errors import NotRoot
+from dolium.cli import logs
 from dolium.model.clock import SystemClock
 
 LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def run(config: conf.Config, role: str) -> int:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ending.set())
-    _log(config)
+    logs.begin(config, role=role)
     with contextlib.ExitStack() as stack:
         ROLES[role](config, stack)
         LOG.info("%s is ready", role)
@@ -55,15 +55,18 @@ def _conductor(config: conf.Config, stack: contextlib.ExitStack) -> None:
 
 def _agent(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """Containers, and an engine of our own, live on when it ends: the next agent finds them."""
+    from dolium.cli import watching
     from dolium.cli.machine import Host, engine_of
     from dolium.cli.state import State
     from dolium.link.https_agent import HostEnd
+    from dolium.metrics.registry import Registry
+    from dolium.model.metric import Meter, Source
 
     if os.geteuid() != 0:
         raise NotRoot(command="dolium serve --role agent")
     state = State(config.state_dir)
     stack.enter_context(state.held())
-    link = config.link
+    link, meter = config.link, Meter()
     end = HostEnd(
         config.link_dir,
         config.host,
@@ -73,9 +76,10 @@ def _agent(config: conf.Config, stack: contextlib.ExitStack) -> None:
         link.agent_listen,
         link.agent_port,
         link.agent_address,
+        meter=meter,
     )
     stack.callback(end.stop)
-    host = Host(config, state.agent, end.deployment)
+    host = Host(config, state.agent, end.deployment, meter)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
     beside = engine_of(config, state, end.deployment)
@@ -85,6 +89,11 @@ def _agent(config: conf.Config, stack: contextlib.ExitStack) -> None:
     end.serve(agent)
     agent.start()
     stack.callback(agent.stop)
+    registry = Registry(meter, (Source.AGENT, Source.LINK))
+    watching.agent(registry, agent)
+    if figures := watching.beside(config, "agent", registry):
+        figures.start()
+        stack.callback(figures.stop)
     beside.watch(lambda sentence: LOG.warning("%s", sentence))
 
 
@@ -102,15 +111,3 @@ def _notify(state: str) -> None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out, contextlib.suppress(OSError):
         out.sendto(state.encode(), f"\0{path[1:]}" if path.startswith("@") else path)
-
-
-def _log(config: conf.Config) -> None:
-    """All of it to standard error, which whoever started us keeps."""
-    logging.basicConfig(
-        level=logging.DEBUG if config.default.debug else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.raiseExceptions = False
-    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "oslo"):
-        logging.getLogger(name).setLevel(logging.ERROR)

@@ -13,6 +13,9 @@ from dolium import conf, errors
 from dolium.cli.state import Running, State
 
 ANSWER_S = 5.0
+MOST_READ = 64 * 1024
+WELL_OR_NOT = (200, 503)
+"""What /healthcheck is answered with."""
 
 
 def run(config: conf.Config, *, as_json: bool) -> int:
@@ -21,13 +24,22 @@ def run(config: conf.Config, *, as_json: bool) -> int:
     told = state.running()
     report: dict[str, Any] = {"state_dir": str(state.folder), "running": told is not None}
     if told is not None:
-        report |= _answers(told) | _contents(config, state)
+        report |= _answers(told)
+    if told is not None or config.database.connection:
+        report |= _contents(config)
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         _print(report)
-    healthy = told is not None and all(part["answers"] for part in report["parts"].values())
-    return 0 if healthy else 1
+    return 0 if _healthy(report) else 1
+
+
+def _healthy(report: dict[str, Any]) -> bool:
+    """Whether `dolium up` is well or, without one, the processes that share a server are."""
+    if report["running"]:
+        return all(part["answers"] for part in report["parts"].values()) and not report["failing"]
+    roles = report.get("roles", [])
+    return bool(roles) and all(role["alive"] for role in roles)
 
 
 def running(config: conf.Config) -> Running:
@@ -65,8 +77,10 @@ def gateway(config: conf.Config, project_id: str | None) -> str:
 
 
 def _answers(told: Running) -> dict[str, Any]:
+    health = f"{told.api.removesuffix('/v1')}/healthcheck"
+    status, body = _ask(health)
     parts = {
-        "api": (told.api, _http(told.api.removesuffix("/v1") + "/healthcheck")),
+        "api": (told.api, status in WELL_OR_NOT),
         "identity": (told.identity, _http(told.identity)),
         "engine": (told.engine_socket, _engine(told.engine_socket)),
     }
@@ -74,10 +88,25 @@ def _answers(told: Running) -> dict[str, Any]:
         "pid": told.pid,
         "own_engine": told.own_engine,
         "parts": {name: {"at": at, "answers": ok} for name, (at, ok) in parts.items()},
+        "failing": _failing(body) if status in WELL_OR_NOT else [],
     }
 
 
+def _failing(body: bytes) -> list[str]:
+    """Parts of the process that are not well, as its /healthcheck says."""
+    try:
+        parts: dict[str, str] = json.loads(body)["parts"]
+    except (ValueError, LookupError, TypeError):
+        return []
+    return [name for name, said in parts.items() if said != "ok"]
+
+
 def _http(url: str) -> bool:
+    return 0 < _ask(url)[0] < 500
+
+
+def _ask(url: str) -> tuple[int, bytes]:
+    """Status and body; 0 when nobody answers."""
     where = urlsplit(url)
     if where.scheme == "https":
         import ssl
@@ -92,9 +121,10 @@ def _http(url: str) -> bool:
         connection = http.client.HTTPConnection(where.netloc, timeout=ANSWER_S)
     try:
         connection.request("GET", where.path or "/")
-        return connection.getresponse().status < 500
+        reply = connection.getresponse()
+        return reply.status, reply.read(MOST_READ)
     except (OSError, http.client.HTTPException):
-        return False
+        return 0, b""
     finally:
         connection.close()
 
@@ -112,40 +142,37 @@ def _engine(socket: str) -> bool:
     return True
 
 
-def _contents(config: conf.Config, state: State) -> dict[str, Any]:
-    from dolium.store import overview
-    from dolium.store.connect import connect
+def _contents(config: conf.Config) -> dict[str, Any]:
+    from dolium.cli import contents
+    from dolium.cli.database import opened, place
+    from dolium.store.connect import shown
 
-    store = connect(config.database, state.database)
-    try:
-        with store.read() as connection:
-            found = overview.read(connection)
-    finally:
-        store.close()
-    return {
-        "containers": found.containers,
-        "hosts": found.hosts,
-        "open_actions": found.open_actions,
-        "oldest_open_action_s": round(time.time() - found.oldest, 1) if found.oldest else None,
-    }
+    with opened(config) as store:
+        return {"database": shown(place(config)), **contents.read(store)}
 
 
 def _print(report: dict[str, Any]) -> None:
+    from dolium.cli import contents
+
     say = sys.stdout.write
-    if not report["running"]:
+    if report["running"]:
+        say(f"Dolium runs (pid {report['pid']}) with {report['state_dir']}\n")
+        _print_parts(report)
+    elif "database" in report:
+        say(f"Dolium's processes share {report['database']}\n")
+        if not report["roles"]:
+            say(f"  {'roles':<10} NONE RUNS\n")
+    else:
         say(f"Dolium does not run with {report['state_dir']}; start it with `dolium up`.\n")
         return
-    say(f"Dolium runs (pid {report['pid']}) with {report['state_dir']}\n")
+    for line in contents.lines(report):
+        say(f"{line}\n")
+
+
+def _print_parts(report: dict[str, Any]) -> None:
     for name, part in report["parts"].items():
         mark = "answers" if part["answers"] else "DOES NOT ANSWER"
         own = " (started by Dolium)" if name == "engine" and report["own_engine"] else ""
-        say(f"  {name:<10} {mark:<8} {part['at']}{own}\n")
-    hosts = ", ".join(report["hosts"]) or "none yet"
-    say(f"  {'hosts':<10} {hosts}\n")
-    counts = ", ".join(f"{n} {status}" for status, n in sorted(report["containers"].items()))
-    say(f"  {'containers':<10} {counts or 'none'}\n")
-    if report["open_actions"]:
-        say(
-            f"  {'actions':<10} {report['open_actions']} under way, "
-            f"the oldest for {report['oldest_open_action_s']} s\n"
-        )
+        sys.stdout.write(f"  {name:<10} {mark:<8} {part['at']}{own}\n")
+    if report["failing"]:
+        sys.stdout.write(f"  {'FAILING':<10} {', '.join(report['failing'])}; see the log\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import logging.handlers
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from dolium import conf, errors
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
-from dolium.cli import listening
+from dolium.cli import listening, logs
 from dolium.cli.state import Running, State
 from dolium.model.clock import SystemClock
 
@@ -37,7 +36,7 @@ def run(config: conf.Config) -> int:
         signal.signal(number, lambda *_: ending.set())
     state = State(config.state_dir)
     with state.held(), contextlib.ExitStack() as stack:
-        _log(config, state)
+        logs.begin(config, file=state.log)
         _say("state", f"{state.folder}")
         begun = time.monotonic()
         running = _start(config, state, stack, ending)
@@ -63,9 +62,11 @@ def _start(
     stack.callback(keystone.stop)
     # Half a second of imports, which Keystone, the slowest to start, need not wait for.
     from dolium.api.auth import Keystone as Auth
+    from dolium.cli import watching
     from dolium.cli.machine import Host, engine_of
     from dolium.cli.roles import Api, Conducting, Hosting
     from dolium.link.local import LocalControl, LocalHosts
+    from dolium.model.metric import Source
     from dolium.store import deployments, upgrade
     from dolium.store.connect import connect, shown, where
 
@@ -79,8 +80,12 @@ def _start(
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
     link, hosting = LocalHosts(), Hosting(config, store, deployment)
     conducting = Conducting(config, store, deployment)
-    api = Api(config, store, deployment, auth, link, api_tls, conducting.placer.follow)
-    host = Host(config, state.agent, deployment)
+    roles = (Source.API, Source.CONDUCTOR, Source.AGENT)
+    registry = watching.of_store(store, SystemClock(), roles)
+    registry.check("conductor", conducting.conductor.check)
+    follow = conducting.placer.follow
+    api = Api(config, store, deployment, auth, link, registry, api_tls, follow)
+    host = Host(config, state.agent, deployment, store.meter)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
     beside = engine_of(config, state, deployment)
@@ -89,13 +94,15 @@ def _start(
         threading.Thread(target=warm, name="warm", daemon=True).start()
     _say("engine", beside.start())
     stack.callback(beside.stop)
-    for part in (hosting.heartbeats, api.server, api_tls, conducting.conductor):
+    figures = watching.beside(config, "api", registry)
+    for part in (hosting.heartbeats, api.server, api_tls, figures, conducting.conductor):
         if part:
             part.start()
             stack.callback(part.stop)
     host.join(beside.socket)
     agent = host.agent(LocalControl(hosting.hosts))
     link.join(config.host, agent)
+    watching.agent(registry, agent)
     stack.callback(host.unwire, engine_too=not beside.ours)
     agent.start()
     stack.callback(agent.stop, rest=True)
@@ -146,23 +153,6 @@ def keystone_of(config: conf.Config, state: State) -> Keystone:
 def _started() -> int:
     me = look(os.getpid())
     return me.started if me else 0
-
-
-def _log(config: conf.Config, state: State) -> None:
-    """All of it into a file, what needs somebody's attention to the terminal too."""
-    console = logging.StreamHandler(sys.stderr)
-    console.setLevel(logging.WARNING)
-    state.log.touch(mode=0o600)
-    file = logging.handlers.WatchedFileHandler(state.log)
-    logging.basicConfig(
-        level=logging.DEBUG if config.default.debug else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        handlers=[console, file],
-    )
-    logging.raiseExceptions = False  # a full disk is told once, not with each line that it loses
-    # What libraries have to say about each request is not for people who watch a service.
-    for name in ("keystonemiddleware", "keystoneauth", "urllib3", "oslo", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _say(part: str, sentence: str) -> None:

@@ -21,6 +21,8 @@ SWEEP_S = 3600.0
 LOOK_S = 5.0
 """A placer that missed its hint looks after this time all the same."""
 END_S = 5.0
+STUCK_S = 60.0
+"""A turn of placer or judge takes no longer, whatever the database does."""
 WATCH_S = 1.0
 """Between two looks at hosts' signs of life."""
 
@@ -34,6 +36,8 @@ class Conductor:
         self._placer = placer
         self._lost = lost
         self._stopping = threading.Event()
+        self._turned: dict[str, float] = {}
+        """When a thread last began a turn, on this process's own clock."""
         self._threads = [
             threading.Thread(target=self._place, name="placer", daemon=True),
             threading.Thread(target=self._sweep, name="sweeper", daemon=True),
@@ -56,12 +60,14 @@ class Conductor:
 
     def _place(self) -> None:
         while not self._stopping.is_set():
+            self._turns("placer")
             seen = self._store.hints.count("placer")
             if not self._safely(self._placer.turn):
                 self._store.hints.wait("placer", seen, LOOK_S)
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_S):
+            self._turns("judge")
             self._safely(self._lost.judge)
 
     def _heal(self) -> None:
@@ -87,6 +93,20 @@ class Conductor:
             return actions.trim(tx, before)
 
         return self._store.write(work)
+
+    def check(self) -> str | None:
+        """Whether the threads turn that always do: what is wrong, or None."""
+        now = self._clock.monotonic()
+        stuck = [
+            thread.name
+            for thread in self._threads
+            if not thread.is_alive()
+            or now - self._turned.get(thread.name, now) > STUCK_S  # a fence may take long
+        ]
+        return f"The conductor's threads do not turn: {', '.join(stuck)}" if stuck else None
+
+    def _turns(self, name: str) -> None:
+        self._turned[name] = self._clock.monotonic()
 
     def _safely(self, work: Callable[[], int]) -> int:
         try:

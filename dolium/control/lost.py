@@ -22,6 +22,7 @@ from dolium.drivers.fence.base import Driver
 from dolium.model.clock import Clock, iso
 from dolium.model.container import Spec, Status, Verb, Wanted
 from dolium.model.context import Context
+from dolium.model.metric import HEALED, Meter
 from dolium.store import actions, containers, hosts, liveness, networks, projects
 from dolium.store.containers import Observed
 from dolium.store.liveness import Life
@@ -51,8 +52,10 @@ class Lost:
         options: conf.Hosts,
         fences: Sequence[Driver] = (),
         new_id: Callable[[], str] = lambda: str(uuids.uuid4()),
+        meter: Meter | None = None,
     ) -> None:
         """fences: asked in this order for a proof that a silent host is off."""
+        self._meter = meter or Meter()
         self._store = store
         self._clock = clock
         self._fences = fences
@@ -175,6 +178,7 @@ class Lost:
                 found = liveness.remaining(connection, life.name, after, TOGETHER)
                 due = containers.observed(connection, [uuid for _, uuid in found]).values()
             if not found:
+                self._meter.count(HEALED, by=healed)
                 return healed
             after = found[-1][0]
             for row in due:

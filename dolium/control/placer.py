@@ -7,6 +7,7 @@ placing follows a wish in its own commit, and costs it no second one.
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import Any
 
@@ -15,11 +16,12 @@ from msgspec import Struct
 
 from dolium import errors
 from dolium.control.networks import Networks, Taken
-from dolium.model import hints
+from dolium.model import hints, metric, trace
 from dolium.model.clock import Clock
 from dolium.model.container import Status
 from dolium.model.hints import Hints
 from dolium.model.host import Inventory
+from dolium.model.metric import Meter
 from dolium.model.network import Port, addresses
 from dolium.model.placing import Amounts, Host, Request
 from dolium.placing.index import Index
@@ -27,6 +29,8 @@ from dolium.placing.pick import Policy
 from dolium.store import actions, containers, groups, hosts, networks, projects
 from dolium.store.hosts import Claim
 from dolium.store.store import Store, Tx
+
+LOG = logging.getLogger(__name__)
 
 _inventory = msgspec.json.Decoder(Inventory).decode
 
@@ -88,7 +92,9 @@ class Placer:
         networks: Networks,
         rng: random.Random,
         policy: Policy | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self._store = store
         self._clock = clock
         self._networks = networks
@@ -116,6 +122,7 @@ class Placer:
         waiting = [_waiting(row) for row in rows if row[-1] is None or row[-1] in members]
         if not waiting:
             return 0
+        begun = self._clock.monotonic()
         self._refresh(tx)
         self._index.gather(members)
         now, taken = self._clock.now(), Taken(tx)
@@ -139,9 +146,28 @@ class Placer:
             ready.append(Placed(one, port, _claim(one, name, epoch, needs), why))
         won = self._claim(tx, ready)
         self._hand_over(tx, won, now)
-        for one, why in failed:
-            self._give_up(tx, one, why, now)
+        asked = _asked_by(tx, [p.one for p in won] + [one for one, _ in failed])
+        nowhere = [(one, why) for one, why in failed if self._give_up(tx, one, why, now)]
+        tx.then(lambda: self._tell(won, nowhere, asked, begun))
         return len(won) + len(failed)
+
+    def _tell(
+        self,
+        won: list[Placed],
+        nowhere: list[tuple[Waiting, str]],
+        asked: dict[str, str],
+        begun: float,
+    ) -> None:
+        """Once it is durable: count, and log by which request it was asked for."""
+        self._meter.count(metric.PLACED, by=len(won))
+        self._meter.count(metric.UNPLACED, by=len(nowhere))
+        self._meter.took(metric.PLACING, self._clock.monotonic() - begun)
+        if not LOG.isEnabledFor(logging.INFO):
+            return
+        said = [(p.one.uuid, f"placed on {p.claim.host}: {p.why}") for p in won]
+        for uuid, sentence in said + [(one.uuid, f"not placed: {why}") for one, why in nowhere]:
+            with trace.of(asked.get(uuid, "")):
+                LOG.info("container %s: %s", uuid, sentence)
 
     def _resolve(self, tx: Tx, one: Waiting, ready: list[Placed]) -> Request:
         """The request with the hosts that other containers, named in it, are on by now."""
@@ -202,11 +228,19 @@ class Placer:
             ],
         )
 
-    def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> None:
+    def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> bool:
         if not containers.give_up(tx, one.id, Status.ERROR.value, why, now):
-            return  # somebody else found a host for it, or it is to be deleted
+            return False  # somebody else found a host for it, or it is to be deleted
         actions.close_all(tx, one.uuid, message=actions.FAILED, at=now)
         projects.changed(tx, one.project_id, one.uuid, "observed", now)
+        return True
+
+
+def _asked_by(tx: Tx, dealt_with: list[Waiting]) -> dict[str, str]:
+    """The requests they are placed for, which only the log needs."""
+    if not dealt_with or not LOG.isEnabledFor(logging.INFO):
+        return {}
+    return actions.requests(tx.connection, [one.uuid for one in dealt_with])
 
 
 def _waiting(row: containers.Wait) -> Waiting:

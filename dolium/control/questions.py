@@ -8,7 +8,7 @@ from typing import Any
 from dolium import errors
 from dolium.control.containers import asked
 from dolium.link.base import Hosts
-from dolium.model import record
+from dolium.model import record, trace
 from dolium.model.container import Status
 from dolium.model.context import Context
 from dolium.model.wish import Question
@@ -23,7 +23,8 @@ class Questions:
 
     def _ask(self, row: record.Container, what: str, params: dict[str, Any]) -> Any:
         host = asked(row, what)
-        reply = self._link.ask(host, Question(what=what, uuid=row.uuid, params=params))
+        question = Question(what=what, uuid=row.uuid, params=params, request_id=trace.current())
+        reply = self._link.ask(host, question)
         if reply.code is not None:
             raise errors.revive(reply.code, reply.facts)
         return reply.value

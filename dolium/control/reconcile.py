@@ -5,19 +5,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dolium.control import rows
-from dolium.model import record
+from dolium.model import record, trace
 from dolium.model.container import ASKS, MOVES, Event, Look, Spec, State, Status, Verb, Wanted
 from dolium.model.context import Context
 from dolium.model.wish import Command, Fact, Result
 from dolium.store import actions, containers, projects
 from dolium.store.containers import Observed
 from dolium.store.store import Tx
+
+LOG = logging.getLogger(__name__)
 
 _encode = msgspec.json.encode
 _look = msgspec.json.Decoder(Look).decode
@@ -126,7 +129,7 @@ def apply(
     """Write what the fact changes. The caller made sure that the fact is the newest."""
     settled = settle(row, commands, fact)
     for result in settled.closed:
-        _close(tx, result, commands)
+        _close(tx, row.uuid, result, commands)
     if settled.gone:
         rows.bury(tx, row, at)
         return
@@ -144,7 +147,7 @@ def apply(
         rows.condemn(tx, context, rows.present(tx, row.uuid), params, at)
 
 
-def _close(tx: Tx, result: Result, commands: list[Command]) -> None:
+def _close(tx: Tx, uuid: str, result: Result, commands: list[Command]) -> None:
     command = next(command for command in commands if command.id == result.id)
     outcome = "Success" if result.ok else "Error"
     moments = []
@@ -175,7 +178,7 @@ def _close(tx: Tx, result: Result, commands: list[Command]) -> None:
                 result=outcome,
             )
         )
-    actions.close(
+    closed = actions.close(
         tx,
         result.id,
         ok=result.ok,
@@ -183,3 +186,13 @@ def _close(tx: Tx, result: Result, commands: list[Command]) -> None:
         at=result.finished_at,
         events=tuple(moments),
     )
+    if closed:
+        tx.then(lambda: _tell(uuid, command, result))
+
+
+def _tell(uuid: str, command: Command, result: Result) -> None:
+    with trace.of(command.request_id):
+        if result.ok:
+            LOG.info("container %s: %s is done", uuid, command.verb)
+        else:
+            LOG.warning("container %s: %s failed: %s", uuid, command.verb, result.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -15,11 +16,14 @@ from dolium.link.handshake import PEER
 from dolium.link.peer import Peer
 from dolium.link.wire import PREFIX, refusal
 from dolium.model.clock import Clock
+from dolium.model.metric import CALLS, Meter
 
 LOG = logging.getLogger(__name__)
 
 JSON = "application/json"
 REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+RESULTS = {200: "ok", errors.Untrusted.status: "refused"}
+"""What calls are counted as, by status; all else has failed."""
 
 
 class Call(Struct):
@@ -44,17 +48,22 @@ class Endpoints:
     """A WSGI application."""
 
     def __init__(
-        self, table: Mapping[str, Endpoint], admit: Callable[[Peer], None], clock: Clock
+        self,
+        table: Mapping[str, Endpoint],
+        admit: Callable[[Peer], None],
+        clock: Clock,
+        meter: Meter | None = None,
     ) -> None:
         """admit: raises Untrusted for a peer that has lost its rights."""
         self._table = {f"{PREFIX}{name}": endpoint for name, endpoint in table.items()}
         self._admit = admit
         self._clock = clock
+        self._meter = meter or Meter()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request; never raises."""
         peer: Peer | None = environ.get(PEER)
-        call = Call(peer, None)
+        call, begun = Call(peer, None), time.monotonic()
         try:
             status, body = 200, self._answer(environ, call)
         except errors.Error as error:
@@ -65,9 +74,14 @@ class Endpoints:
         except Exception:
             LOG.exception("%s: a bug", environ.get("PATH_INFO"))
             status, body = 500, refusal(errors.Error())
+        self._count(environ.get("PATH_INFO", ""), status, time.monotonic() - begun)
         head = [("Content-Type", JSON), ("Content-Length", str(len(body))), *call.headers]
         start(REASONS[status], head)
         return [body]
+
+    def _count(self, path: str, status: int, seconds: float) -> None:
+        name = path.removeprefix(PREFIX) if path in self._table else "unknown"
+        self._meter.took(CALLS, seconds, name, RESULTS.get(status, "failed"))
 
     def _answer(self, environ: dict[str, Any], call: Call) -> bytes:
         path = environ.get("PATH_INFO", "")

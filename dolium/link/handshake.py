@@ -17,6 +17,7 @@ from cheroot.server import HTTPConnection
 from cheroot.ssl import Adapter as Base
 
 from dolium.link.peer import bearer
+from dolium.model.metric import HANDSHAKES, Meter
 
 LOG = logging.getLogger(__name__)
 
@@ -32,8 +33,14 @@ PEER = "dolium.peer"
 class Adapter(Base):
     """Wraps sockets with whatever context is current."""
 
-    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], name: str, meter: Meter) -> None:
+        """name: of the server whose handshakes are counted."""
         self._current = context
+        self._name, self._meter = name, meter
+
+    def shook(self, result: str) -> None:
+        """After each handshake."""
+        self._meter.count(HANDSHAKES, self._name, result)
 
     def bind(self, sock: Any) -> Any:
         """The listening socket stays as it is."""
@@ -79,7 +86,9 @@ class Connection(HTTPConnection):
             self.socket.settimeout(min(READ_S, self.server.timeout))
         except (OSError, ValueError) as error:
             LOG.info("no TLS with %s: %s", self.remote_addr, error)
+            self.server.ssl_adapter.shook("failed")
             return False
+        self.server.ssl_adapter.shook("ok")
         peer = bearer(self.socket.getpeercert())
         self.ssl_env = {"wsgi.url_scheme": "https", "HTTPS": "on", PEER: peer}
         return True

@@ -31,6 +31,7 @@ from dolium.link.serving import Serving, Size
 from dolium.link.wire import Nothing
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Authority, Certified, Enrol, Token
+from dolium.model.metric import Meter
 from dolium.model.wish import Answer, Question
 
 LOG = logging.getLogger(__name__)
@@ -189,6 +190,7 @@ class HostEnd:
         port: int = 9519,
         address: str = "",
         every_s: float = EVERY_S,
+        meter: Meter | None = None,
     ) -> None:
         if not urls:
             raise errors.StartError(why="[link] url does not say where the control side is")
@@ -199,6 +201,7 @@ class HostEnd:
             )
         self._folder, self._host, self._clock = folder, host, clock
         self._listen, self._port, self._address = listen, port, address
+        self._meter = meter or Meter()
         self._mark = self._look()
         self._stopping = threading.Event()
         self._identity = tls.Identity(self._kept.pems())
@@ -227,13 +230,14 @@ class HostEnd:
 
         table = {"ask": Endpoint(Question, (CONTROL,), ask)}
         self._serving = Serving(
-            Endpoints(table, lambda peer: None, self._clock),
+            Endpoints(table, lambda peer: None, self._clock, self._meter),
             self._listen,
             self._port,
             SIZE,
             name="questions",
             group="[link] agent",
             context=self._identity.server,
+            meter=self._meter,
         )
         self._serving.start()
         self._keeper.start()

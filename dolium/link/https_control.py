@@ -30,6 +30,7 @@ from dolium.link.wire import CROWDED, MOST_ASKED, Nothing, Pull, Strangers, Topi
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Authority, Certified, Enrol, Renew
 from dolium.model.host import Hello, Welcome
+from dolium.model.metric import HINTS, POLLS, Meter, Value
 from dolium.model.wish import Ack, Facts, Fate, Page
 
 LOG = logging.getLogger(__name__)
@@ -130,6 +131,11 @@ class Room:
         with self._lock:
             self._closed = True
 
+    def taken(self) -> int:
+        """How many wait."""
+        with self._lock:
+            return self._waiting.total()
+
     def waiting(self) -> list[str]:
         """The hosts whose polls wait."""
         with self._lock:
@@ -158,7 +164,9 @@ class ControlEnd:
         listen: str = "127.0.0.1",
         port: int = 9518,
         polls: int = 2000,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self._control, self._registrar, self._wake = control, registrar, wake
         self._room = Room(polls)
         table = {
@@ -181,13 +189,14 @@ class ControlEnd:
             body=MOST_ASKED,
         )
         self._serving = Serving(
-            Endpoints(table, self._admit, clock),
+            Endpoints(table, self._admit, clock, self._meter),
             listen,
             port,
             size,
             name="link",
             group="[link]",
             context=own.identity.server,
+            meter=self._meter,
         )
         self._keeper = Keeper("link-keeper", [own.refresh, registrar.refresh])
 
@@ -201,6 +210,10 @@ class ControlEnd:
         self._registrar.refresh()
         self._serving.start()
         self._keeper.start()
+
+    def figures(self) -> list[Value]:
+        """For who watches this process."""
+        return [Value(POLLS, self._room.taken())]
 
     def stop(self) -> None:
         """Send waiting polls home, then answer no more."""
@@ -266,6 +279,7 @@ class ControlEnd:
 
     def _hints(self, call: Call) -> Nothing:
         topics: Topics = call.message
+        self._meter.count(HINTS, "received", by=len(topics.topics))
         for topic in topics.topics:
             self._wake(topic)
         return Nothing()

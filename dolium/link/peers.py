@@ -17,6 +17,7 @@ from dolium.link.https_client import Wire
 from dolium.link.peer import CONTROL
 from dolium.link.tls import Identity
 from dolium.link.wire import Topics
+from dolium.model.metric import HINTS, Meter
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ class Peers:
         identity: Identity,
         members: Callable[[], Iterable[tuple[str, int]]],
         look_s: float = LOOK_S,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self._identity, self._members, self._look_s = identity, members, look_s
         self._lock = threading.Lock()
         self._peers: dict[tuple[str, int], _Sender] = {}
@@ -83,7 +86,7 @@ class Peers:
         with self._lock:
             left = [self._peers.pop(place) for place in self._peers.keys() - found]
             for place in found - self._peers.keys():
-                self._peers[place] = _Sender(place, self._identity)
+                self._peers[place] = _Sender(place, self._identity, self._meter)
         for sender in left:
             sender.stop()
 
@@ -91,7 +94,8 @@ class Peers:
 class _Sender:
     """One peer and its thread."""
 
-    def __init__(self, place: tuple[str, int], identity: Identity) -> None:
+    def __init__(self, place: tuple[str, int], identity: Identity, meter: Meter) -> None:
+        self._meter = meter
         self._wire = Wire(
             *place,
             identity.client,
@@ -108,6 +112,8 @@ class _Sender:
         with self._changed:
             if len(self._topics) < MOST:
                 self._topics.add(topic)
+            else:
+                self._meter.count(HINTS, "dropped")
             self._changed.notify()
 
     def stop(self) -> None:
@@ -124,7 +130,10 @@ class _Sender:
                 LOG.info("no hints for %s: %s", self._wire.what, error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, PAUSE_S)
-                    self._topics.clear()
+                    dropped, self._topics = len(topics) + len(self._topics), set()
+                self._meter.count(HINTS, "dropped", by=dropped)
+            else:
+                self._meter.count(HINTS, "sent", by=len(topics))
         self._wire.close()
 
     def _take(self) -> tuple[str, ...] | None:

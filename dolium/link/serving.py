@@ -14,6 +14,7 @@ from cheroot import wsgi
 from msgspec import Struct
 
 from dolium import errors
+from dolium.model.metric import Meter
 
 if TYPE_CHECKING:
     import ssl
@@ -63,6 +64,7 @@ class Serving:
         name: str,
         group: str,
         context: Callable[[], ssl.SSLContext] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """Port 0 takes a free one; `port` tells which after the start.
 
@@ -90,7 +92,7 @@ class Serving:
         if context is not None:
             from dolium.link import handshake  # loopback without TLS needs none of it
 
-            self._server.ssl_adapter = handshake.Adapter(context)
+            self._server.ssl_adapter = handshake.Adapter(context, name, meter or Meter())
             self._server.ConnectionClass = handshake.Connection
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from msgspec import Struct, field
 
 from dolium.model.placing import domains
@@ -61,3 +63,30 @@ class Welcome(Struct, frozen=True, kw_only=True):
     """Id of this installation; everything made in an engine bears it as a label."""
     epoch: int
     """Grows with each Hello of the host."""
+
+
+class Standing(StrEnum):
+    """The state of a host, for operators."""
+
+    UP = "up"
+    DISABLED = "disabled"
+    """It lives and gets no new containers."""
+    FORCED_DOWN = "forced_down"
+    SILENT = "silent"
+    HELD = "held"
+    """Silent together with too many others: nothing of it is made anew unasked."""
+    GONE = "gone"
+    """It is proven that nothing runs there."""
+
+
+def standing(
+    *, proof: str | None, silent: bool, held: bool, forced_down: bool, disabled: bool
+) -> Standing:
+    """The worst that is so."""
+    if proof:
+        return Standing.GONE
+    if silent:
+        return Standing.HELD if held else Standing.SILENT
+    if forced_down:
+        return Standing.FORCED_DOWN
+    return Standing.DISABLED if disabled else Standing.UP

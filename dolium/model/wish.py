@@ -113,6 +113,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """logs, execute, top or stats."""
     uuid: str
     params: dict[str, Any] = field(default_factory=dict)
+    request_id: str = ""
+    """Of the request that asks, for the host's log."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -101,6 +101,23 @@ def opened(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, list[Co
     return {uuid: [_command(*row) for row in rows] for uuid, rows in found.items() if rows}
 
 
+_REQUESTED = Plain(
+    sa.select(table.c.container_uuid, table.c.request_id).where(
+        table.c.container_uuid == sa.bindparam("container"), table.c.open
+    )
+)
+
+
+def requests(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, str]:
+    """For which requests containers are worked on now, by their ids."""
+    if len(uuids) == 1:
+        return dict(_REQUESTED.run(connection, {"container": uuids[0]}).fetchall())
+    some = sa.select(table.c.container_uuid, table.c.request_id).where(
+        table.c.container_uuid.in_(uuids), table.c.open
+    )
+    return dict(map(tuple, connection.execute(some)))
+
+
 def _command(number: int, request_id: str, generation: int, verb: str, params: bytes) -> Command:
     return Command(
         id=number,

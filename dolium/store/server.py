@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from dolium import errors
+from dolium.model import metric
 from dolium.store.faults import Fault, fault, known, named
 from dolium.store.idle import Reading, execute
 from dolium.store.store import Conflict, Gone, Store, Tx
@@ -124,12 +125,13 @@ class Server(Store):
                 return self._attempt(work)
             except _Again as again:
                 last = again.__cause__ or again
+                self.meter.count(metric.RETRIES, again.kind)
             pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tries)
             time.sleep(self._rng.uniform(0, pause))
         raise named(Fault.CONFLICT, last)
 
     def _attempt(self, work: Callable[[Tx], T]) -> T:
-        connection = self.lend()
+        connection, begun = self.lend(), time.monotonic()
         try:
             execute(connection, "BEGIN")
             tx = Tx(connection)
@@ -139,8 +141,10 @@ class Server(Store):
             self.take_back(connection, together=True)
             raise why from error
         self._commit(connection)
+        self.meter.took(metric.COMMITS, time.monotonic() - begun)
+        self.meter.count(metric.JOBS)
         # Work that shares the commit on SQLite would hold its locks for longer here.
-        self._give(tx.hints | tx.followers.keys())
+        self._give(tx.hints | tx.followers.keys(), tx.after)
         return value
 
     def _commit(self, connection: sa.Connection) -> None:
@@ -153,7 +157,7 @@ class Server(Store):
             kind = self._kind(error, connection)
             self._drop(connection)
             if kind is Fault.CONFLICT:
-                raise _Again from error
+                raise _Again(kind) from error
             # Lost on the way: nobody knows whether it was written, so it is not done again.
             raise known(error, connection.dialect) from error
         self.take_back(connection, together=False)
@@ -165,8 +169,10 @@ class Server(Store):
         while isinstance(error, Gone):
             error = error.__cause__ or error
         kind = self._kind(error, connection)
-        if isinstance(error, Conflict) or kind in (Fault.CONFLICT, Fault.LOST):
-            return _Again()
+        if isinstance(error, Conflict):
+            return _Again(Fault.CONFLICT)
+        if kind in (Fault.CONFLICT, Fault.LOST):
+            return _Again(kind)
         return named(kind, error) if kind else error
 
     def _kind(self, error: BaseException, connection: sa.Connection) -> Fault | None:
@@ -184,6 +190,10 @@ class Server(Store):
 
 class _Again(Exception):
     """Nothing was written: try again."""
+
+    def __init__(self, kind: Fault) -> None:
+        super().__init__()
+        self.kind = kind.value
 
 
 def _discard(connection: sa.Connection) -> None:

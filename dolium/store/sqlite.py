@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from dolium import errors
+from dolium.model import metric
 from dolium.store.faults import Fault, known, named
 from dolium.store.idle import Reading, execute
 from dolium.store.store import Follower, Gone, Store, Tx
@@ -42,11 +44,12 @@ class _Job(Generic[T]):
         self.error: BaseException | None = None
         self.hints: set[str] = set()
         self.followers: dict[str, Follower] = {}
+        self.after: list[Callable[[], object]] = []
 
     def attempt(self, tx: Tx) -> None:
         try:
             self.value = self.work(tx)
-            self.hints, self.followers = tx.hints, tx.followers
+            self.hints, self.followers, self.after = tx.hints, tx.followers, tx.after
         except Exception as error:
             self.error = known(error, tx.connection.dialect)
             raise
@@ -163,19 +166,24 @@ class Sqlite(Store):
                 return
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
-        hints: set[str] = set()
+        begun = time.monotonic()
         try:
-            hints = self._written(jobs)
+            done = self._written(jobs)
         except Exception as error:  # the commit failed, or the only job did: nobody was served
             for job in jobs:
                 job.error = job.error or error
         else:
-            self._give(hints)
+            self.meter.took(metric.COMMITS, time.monotonic() - begun)
+            self.meter.count(metric.JOBS, by=len(jobs))
+            self._give(
+                {topic for job in done for topic in job.hints},
+                [work for job in done for work in job.after],
+            )
         for job in jobs:
             job.done.set()
 
-    def _written(self, jobs: list[_Job[Any]]) -> set[str]:
-        """One transaction for all; returns the topics to hint at."""
+    def _written(self, jobs: list[_Job[Any]]) -> list[_Job[Any]]:
+        """One transaction for all; returns what was done, with what followed."""
         try:
             with self._writer.begin() as connection:
                 execute(connection, "BEGIN IMMEDIATE")
@@ -189,19 +197,18 @@ class Sqlite(Store):
             raise known(error, self._writer.dialect) from None
 
 
-def _follow(jobs: list[_Job[Any]], connection: sa.Connection) -> set[str]:
-    """Do what the jobs want at the end of the commit; returns the topics to hint at."""
-    hints = {topic for job in jobs for topic in job.hints}
+def _follow(jobs: list[_Job[Any]], connection: sa.Connection) -> list[_Job[Any]]:
+    """Do what the jobs want at the end of the commit; returns them with what followed."""
+    done = list(jobs)
     followers = {topic: work for job in jobs for topic, work in job.followers.items()}
     for topic, work in followers.items():
         job: _Job[object] = _Job(work)
         job.attempt_apart(connection)
-        if job.error is None:
-            hints |= job.hints
-        else:
+        if job.error is not None:
             LOG.warning("%s did not follow a commit and is put off: %s", topic, job.error)
-            hints.add(topic)
-    return hints
+            job.hints, job.after = {topic}, []
+        done.append(job)
+    return done
 
 
 def _engine(path: Path | None, *, write: bool) -> sa.Engine:

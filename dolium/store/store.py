@@ -8,12 +8,13 @@ the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from dolium.model.metric import Meter
 from dolium.store.hints import Hints
 from dolium.store.plain import Bulk, Plain
 
@@ -34,6 +35,7 @@ class Tx:
         self.connection = connection
         self.hints: set[str] = set()
         self.followers: dict[str, Follower] = {}
+        self.after: list[Callable[[], object]] = []
         self._depth = 0
 
     def run(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
@@ -67,6 +69,10 @@ class Tx:
         hinted at instead.
         """
         self.followers[topic] = work
+
+    def then(self, work: Callable[[], object]) -> None:
+        """After the commit, once: tell or count what was done. Must be quick and never raise."""
+        self.after.append(work)
 
     @contextmanager
     def apart(self) -> Iterator[None]:
@@ -104,6 +110,8 @@ class Store(ABC):
 
     def __init__(self) -> None:
         self.hints = Hints()
+        self.meter = Meter()
+        """Counts commits; who opens the store may put the process's own in its place."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager[sa.Connection]:
@@ -126,7 +134,9 @@ class Store(ABC):
     def close(self) -> None:
         """Finish what was handed in, then let go of the database."""
 
-    def _give(self, hints: Collection[str]) -> None:
-        """What was hinted at is durable now."""
+    def _give(self, hints: Collection[str], after: Iterable[Callable[[], object]]) -> None:
+        """What was hinted at, and is to be told, is durable now."""
+        for work in after:
+            work()
         for topic in hints:
             self.hints.give(topic)

@@ -8,6 +8,7 @@ import pytest
 
 from dolium import errors
 from dolium.api import faults
+from dolium.cli import logs
 from tests.stories.cloud import Cloud
 
 
@@ -24,6 +25,7 @@ def test_a_bug_is_logged_once_and_the_user_gets_its_id(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     cloud = Cloud()
+    caplog.handler.setFormatter(logs.Text())
 
     def broken(*_: object) -> None:
         raise KeyError("secret of the inside")
@@ -41,7 +43,7 @@ def test_a_bug_is_logged_once_and_the_user_gets_its_id(
     assert "secret" not in reply.raw.decode()
     assert reply.headers["openstack-api-version"] == "container 1.40"
     (logged,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert request_id in logged.getMessage()
+    assert caplog.text.count(request_id) == 1
     assert logged.exc_info
 
 

@@ -32,6 +32,9 @@ def served(context: Callable[[], ssl.SSLContext]) -> Iterator[Server]:
         server.stop()
 
 
+WELL = b'{"healthy":true,"parts":{"database":"ok"}}'
+
+
 def ask(server: Server, ca: Path, path: str = "/healthcheck") -> tuple[bytes, str]:
     """The body, and the number of the certificate it came with."""
     context = ssl.create_default_context(cafile=str(ca / certificates.CERTIFICATE))
@@ -76,7 +79,7 @@ def test_clients_that_ask_strictly_are_content(ca: Path) -> None:
             "localhost", server.port, timeout=10, context=context
         )
         connection.request("GET", "/healthcheck")
-        assert connection.getresponse().read() == b"OK"
+        assert connection.getresponse().read() == WELL
         connection.close()
 
 
@@ -102,7 +105,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(ca: Path, tmp_path: Pa
     with served(files.server) as server:
         _, first = ask(server, ca)
         files.refresh()
-        assert ask(server, ca) == (b"OK", first)
+        assert ask(server, ca) == (WELL, first)
         write(tmp_path, ca)
         files.refresh()
         _, second = ask(server, ca)
@@ -110,7 +113,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(ca: Path, tmp_path: Pa
         (tmp_path / "api.crt").write_text("half of a")
         with pytest.raises(errors.StartError, match="can't be used"):
             files.refresh()
-        assert ask(server, ca) == (b"OK", second)
+        assert ask(server, ca) == (WELL, second)
 
 
 def test_a_key_with_a_password_asks_nobody(ca: Path, tmp_path: Path) -> None:
@@ -132,4 +135,4 @@ def test_silent_clients_hold_up_nobody(ca: Path) -> None:
     with served(own.web(["127.0.0.1"])) as server, contextlib.ExitStack() as silent:
         for _ in range(10):  # one after the other they would take more than the client's 10 s
             silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        assert ask(server, ca)[0] == b"OK"
+        assert ask(server, ca)[0] == WELL

@@ -161,7 +161,9 @@ class Fleet(World):
         )
         self.fence = FakeFence()
         options, asked = conf.Hosts(), fences or [self.fence]
-        self.conductors = [Lost(self.store, self.clock, options, asked) for _ in range(2)]
+        self.conductors = [
+            Lost(self.store, self.clock, options, asked, meter=self.store.meter) for _ in range(2)
+        ]
         self.seconds = 0
         self.machines = {
             name: Machine(self, name, zones[number % len(zones)], lease_s)

@@ -7,6 +7,7 @@ import pytest
 from dolium import errors
 from dolium.control.lost import OPERATOR, PROMISE
 from dolium.model.container import RestartPolicy, Verb
+from dolium.model.metric import HEALED
 from dolium.store import liveness
 from tests.control.fleet import PULL_S, Fleet
 
@@ -70,6 +71,7 @@ def test_a_fence_proves_it_and_the_container_runs_elsewhere(fleet: Fleet) -> Non
     host, status = fleet.shown(uuid)
     assert (host in ("host2", "host3"), status) == (True, "Running")
     assert fleet.on(uuid) == [host]
+    assert fleet.store.meter.counts(HEALED) == {(): 1}
     assert fleet.shown(other) == ("host1", "Unknown")
     assert fleet.reason(other) == "Host host1 is gone (its power is off); auto_heal is off"
     row = fleet.containers.find(fleet.who(), uuid)

@@ -120,7 +120,7 @@ class World:
         self.hosts = Hosts(self.store, self.clock, conf.Placing(), "deployment")
         self.networks = Networks(self.store, driver or FlatNetwork())
         self.services = Services(self.store, self.clock)
-        self.placer = Placer(self.store, self.clock, self.networks, rng)
+        self.placer = Placer(self.store, self.clock, self.networks, rng, meter=self.store.meter)
         self.inventory = inventory or Inventory(
             hostname=HOST, cpus=8, memory_mib=16384, disk_gib=100, runtimes=("runc",)
         )

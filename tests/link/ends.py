@@ -77,6 +77,7 @@ class Control:
             self.clock,
             port=port,
             polls=polls,
+            meter=self.store.meter,
         )
         self.end.start()
 

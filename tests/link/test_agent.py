@@ -14,6 +14,7 @@ from dolium import conf, errors
 from dolium.agent.agent import Agent
 from dolium.agent.core import Options
 from dolium.agent.journal import Journal
+from dolium.agent.measured import measured
 from dolium.agent.wiring import Wiring
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
@@ -40,7 +41,8 @@ class Cloud:
         self.side = side = Control(folder, port=unused())
         rng = random.Random(1)
         networks = Networks(side.store, FlatNetwork())
-        placer = Placer(side.store, side.clock, networks, rng)
+        self.meter = side.store.meter
+        placer = Placer(side.store, side.clock, networks, rng, meter=self.meter)
         self.containers = Containers(side.store, side.clock, conf.Quota(), rng, place=placer.follow)
         self.conductor = Conductor(
             side.store, side.clock, placer, Lost(side.store, side.clock, conf.Hosts())
@@ -55,14 +57,16 @@ class Cloud:
     def join(self) -> None:
         """Start the agent."""
         self.end = self.side.join(HOST)
+        engine = measured(self.engine, self.meter)
         self.agent = Agent(
             self.end.control,
-            self.engine,
-            Wiring(self.journal, FakeBinder(), self.engine, "plugin", "deployment"),
+            engine,
+            Wiring(self.journal, FakeBinder(), engine, "plugin", "deployment"),
             self.journal,
             self.side.clock,
             random.Random(),
             Options(host=HOST, look_s=0.5, wait_s=5.0),
+            self.meter,
         )
         self.end.serve(self.agent)
         self.agent.start()

@@ -22,6 +22,7 @@ from dolium.link.https_control import THREADS
 from dolium.link.peers import Peers
 from dolium.link.wire import CROWDED, Nothing, Pull
 from dolium.model.host import Welcome
+from dolium.model.metric import HINTS, Meter
 from dolium.model.wish import Answer, Page, Question
 from dolium.store import hosts
 from tests.link.ends import PATIENCE, Control, Echo, beside, eventually, hello
@@ -274,7 +275,8 @@ def test_a_host_that_never_answers_is_down_in_bounded_time(control: Control) -> 
 
 def test_a_hint_reaches_the_other_control_processes(control: Control) -> None:
     places = [("127.0.0.1", unused()), ("127.0.0.1", control.end.port)]
-    peers = Peers(control.own.identity, lambda: places, look_s=0.05)
+    meter = Meter()
+    peers = Peers(control.own.identity, lambda: places, look_s=0.05, meter=meter)
     peers.send("nobody is known yet")
     peers.start()
     eventually(lambda: len(peers._peers) == 2)
@@ -287,6 +289,9 @@ def test_a_hint_reaches_the_other_control_processes(control: Control) -> None:
     beside(wait)
     peers.send("placer")
     assert woken.wait(PATIENCE)
+    # Nobody listens on the other place: what was for it is dropped, and counted.
+    eventually(lambda: meter.counts(HINTS) == {("sent",): 1, ("dropped",): 1})
+    assert control.store.meter.counts(HINTS) == {("received",): 1}
     places.pop()
     eventually(lambda: len(peers._peers) == 1)
     peers.stop()

@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from dolium import errors
+from dolium.model.metric import COMMITS, JOBS
 from dolium.store import hosts, liveness, upgrade
 from dolium.store.schema import HEAD, metadata, ranges
 from dolium.store.sqlite import Sqlite
@@ -101,6 +102,30 @@ def test_what_follows_a_commit_is_in_it_and_done_once_for_all_who_share_it(tmp_p
         thread.join()
     assert rows(db) == {"a", "b", "d", "after 3"}
     assert (db.hints.count("followed"), db.hints.count("topic")) == (1, 0)
+    db.close()
+
+
+def test_what_is_told_after_a_commit_is_told_once_and_only_if_it_is_durable(tmp_path: Path) -> None:
+    db = store(tmp_path / "db")
+    told: list[set[str]] = []
+
+    def work(tx: Tx, name: str, *, well: bool) -> None:
+        tx.run(ranges.insert(), {"cidr": name, "network_uuid": ""})
+        tx.then(lambda: told.append(rows(db)))
+        if not well:
+            raise errors.Conflict(why="no")
+
+    def follower(tx: Tx) -> None:
+        work(tx, "after", well=True)
+
+    db.write(lambda tx: work(tx, "a", well=True))
+    with pytest.raises(errors.Conflict):
+        db.write(lambda tx: work(tx, "b", well=False))
+    assert told == [{"a"}]
+    db.write(lambda tx: tx.follow("topic", follower))
+    assert told == [{"a"}, {"a", "after"}]
+    assert db.meter.counts(JOBS) == {(): 2}
+    assert sum(db.meter.spreads(COMMITS)[()].counts) == 2
     db.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,8 +12,11 @@ from dolium import conf, errors
 from dolium.api.app import make
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
+from dolium.control.figures import Figures, database
 from dolium.control.questions import Questions
 from dolium.link.local import LocalHosts
+from dolium.metrics.registry import Registry
+from dolium.model.metric import Source
 from tests.control.world import HOST, World
 from tests.stories.host import Host
 
@@ -68,6 +72,11 @@ class Cloud:
         link = LocalHosts()
         link.join(HOST, self.host)
         self.policy = Policy(policy_file, self.world.clock)
+        self.registry = Registry(
+            self.world.store.meter, (Source.API, Source.CONDUCTOR, Source.STORE)
+        )
+        self.registry.check("database", partial(database, self.world.store))
+        self.registry.read(Figures(self.world.store, self.world.clock).read)
         self.app = make(
             containers=self.world.containers,
             questions=Questions(link, 5.0),
@@ -77,6 +86,7 @@ class Cloud:
             policy=self.policy,
             config=options,
             clock=self.world.clock,
+            registry=self.registry,
         )
 
     def call(

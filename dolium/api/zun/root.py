@@ -58,8 +58,3 @@ def v1(call: Call) -> Answer:
             {"href": f"{prefix}/{name}/", "rel": "bookmark"},
         ]
     return Answer(200, _encode(told))
-
-
-def health(call: Call) -> Answer:
-    """`GET /healthcheck`: this process answers."""
-    return Answer(200, b"OK", media="text/plain")
