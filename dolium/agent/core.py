@@ -99,7 +99,12 @@ class Core:
         self._complete = False
         """True once a full page told of every wish there is. Before that nothing is done: of
         what the journal wishes, something may be another host's by now."""
-        self._lease = Lease(clock, options.lease_s)
+        self._lease = Lease(
+            clock,
+            options.lease_s,
+            self.notes.renewed(options.machine),
+            lambda at: self.notes.renew(options.machine, at),
+        )
         self._yielded = False
         """True while what may run elsewhere is stopped, because the lease has lapsed."""
         self._torn: set[str] = set()

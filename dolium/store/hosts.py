@@ -37,6 +37,7 @@ class Host(Struct, frozen=True):
     used_disk_gib: int
     total_dedicated: int
     used_dedicated: int
+    silent: bool
 
 
 _READ = tuple(table.c[name] for name in Host.__struct_fields__)

@@ -78,6 +78,14 @@ def heard(tx: Tx, names: Collection[str], at: float) -> None:
     tx.run(table.update().where(named).values(beat=table.c.beat + 1, heard_at=at))
 
 
+def answered(tx: Tx, name: str, boot: str) -> bool:
+    """A silent host is about to be answered: nobody proves it gone by what was seen before. False
+    when that has happened.
+    """
+    its = (table.c.name == name, table.c.boot == boot)
+    return bool(tx.run(table.update().where(*its).values(beat=table.c.beat + 1)).rowcount == 1)
+
+
 def silence(tx: Tx, name: str, beat: int, *, held: bool, at: float) -> bool:
     """The host's signs of life have stopped at `beat`; False when they have not."""
     done = tx.run(

@@ -192,6 +192,27 @@ def test_agents_that_promised_stop_what_may_run_elsewhere() -> None:
     assert fleet.on(uuid) == [host]
 
 
+def test_who_is_answered_late_in_its_silence_is_not_given_up() -> None:
+    """Its sign of life waits in the memory of a process that dies."""
+    fleet = Fleet(lease_s=30)
+    uuid = fleet.place(auto_heal=True)
+    machine = fleet.machines["host1"]
+    machine.link.cut = True
+    fleet.run(30 + PULL_S + 50)
+    assert fleet.state("host1") == (True, False, None)
+    assert machine.core is not None
+    machine.link.cut = False
+    machine.core.pull()
+    machine.link.cut = True
+    fleet.heartbeats._names.clear()
+    for _ in range(2):
+        machine.core.keep_promise()
+        machine.second(1)
+    assert machine.live() == [uuid]
+    fleet.run(25)  # and there are never two
+    assert fleet.shown(uuid)[0] == "host1"
+
+
 def test_a_promise_is_for_what_the_agent_knows() -> None:
     fleet = Fleet(lease_s=30)
     late, doomed = fleet.place(), fleet.place(name="c2", auto_heal=True)
