@@ -15,8 +15,10 @@ from dolium.model.container import ASKS, RestartPolicy, Spec, Verb
 from dolium.model.context import Context
 from dolium.model.host import Hello, Welcome
 from dolium.model.wish import Ack, Facts, Fate, Page
+from tests.simulation import absence
+from tests.simulation.absence import TICK_S, Switch
 from tests.simulation.chaos import Chaos, ControlKilled, Wire
-from tests.simulation.control import FragileStore, Process
+from tests.simulation.control import FragileStore, Outside, Process
 from tests.simulation.machines import STRANGER, ZONES, Machine
 
 T = TypeVar("T")
@@ -31,6 +33,15 @@ MOST_STEPS = 200
 LOOKS = 4
 """Quiet looks after which nothing more is going to be tidied."""
 PROJECTS = ("p1", "p2")
+LEASE_S = 30
+GROUPS: tuple[dict[str, str], ...] = (
+    {"group": "apart", "anti_affinity": "node"},
+    {"group": "racks", "anti_affinity": "rack"},
+    {"group": "near", "affinity": "rack", "soft_anti_affinity": "node"},
+    {"group": "soft", "soft_anti_affinity": "rack"},
+    {"group": "even"},
+)
+"""Of each project. All of one group are under its rules, so that these hold at any time."""
 
 
 class Link:
@@ -81,11 +92,14 @@ class World:
         self._policy: str | None = None
         self.gone: set[str] = set()
         """Hosts declared gone, whose containers may live elsewhere although they live there."""
-        hosts = self.rng.choice(HOSTS)
+        self.absent = "watch" in self.chaos.bad
+        """Whether hosts fall silent and conductors do something about it."""
+        self.lease_s = self.rng.choice([0, LEASE_S]) if self.absent else 0
+        hosts = self.rng.choice(HOSTS) + self.absent
         processes = self.rng.choice(PROCESSES) if hosts > 1 else 1
+        outside = Outside(self._new_id, self._heal_id, Switch(self), self._others, self._moved)
         self.processes = [
-            Process(f"c{n}", self.chaos, store, self._new_id, self._others)
-            for n in range(processes)
+            Process(f"c{n}", self.chaos, store, outside) for n in range(processes)
         ]
         self.machines = [self._machine(f"h{n}") for n in range(hosts)]
         self.chaos.note(f"{hosts} hosts, {processes} processes, what goes wrong: {self.chaos.bad}")
@@ -94,12 +108,25 @@ class World:
 
     def _machine(self, name: str) -> Machine:
         wire = Wire(self.chaos, name)
-        return Machine(name, self.chaos, wire, Link(self, wire))
+        return Machine(name, self.chaos, wire, Link(self, wire), self.lease_s)
 
     def _new_id(self) -> str:
         uuid = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
         self.policies[uuid] = self._policy
         return uuid
+
+    def _heal_id(self) -> str:
+        uuid = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
+        self.asked[f"req-{uuid}"] = self.clock.at
+        return uuid
+
+    def _moved(self, uuid: str, host: str) -> None:
+        """Before a container of a lost host is made anew elsewhere."""
+        self.chaos.note(f"  {uuid[:4]} is made anew, {host} is lost")
+        machine = next(machine for machine in self.machines if machine.name == host)
+        live = [box for box in machine.engine.boxes.values() if box.alive]
+        if host not in self.gone and uuid in {box.labels.uuid for box in live}:
+            raise AssertionError(f"{uuid[:4]} is made anew while it lives on {host}")
 
     def process(self) -> Process:
         """Any of the control side's processes."""
@@ -116,7 +143,10 @@ class World:
 
     def attempt(self, what: str, action: Callable[[Process], object]) -> None:
         """Something that a process of the control side does; it may die of it."""
-        process = self.process()
+        self.by(self.process(), what, action)
+
+    def by(self, process: Process, what: str, action: Callable[[Process], object]) -> None:
+        """The same of this one."""
         try:
             self.chaos.note(f"{process.name} {what}: {action(process)}")
         except ControlKilled:
@@ -131,8 +161,11 @@ class World:
         self._racing = True
         self.chaos.note("  meanwhile:")
         try:
+            some = [World.resize, World.resize, World.delete, World.create, World.place]
+            if self.absent:
+                some += [absence.come_back] * 4 + [absence.judge, absence.fence, absence.heal]
             for _ in range(self.rng.randint(1, 3)):
-                self.rng.choice([self.resize, self.resize, self.delete, self.create, self.place])()
+                self.rng.choice(some)(self)
         finally:
             self._racing = False
 
@@ -152,20 +185,23 @@ class World:
     def create(self) -> None:
         rng = self.rng
         policy = rng.choice([None, None, None, "always", "on-failure", "unless-stopped"])
+        alone = rng.random() < 0.1
         spec = Spec(
             image=rng.choice(["app"] * 9 + ["nosuch"]),
             command=rng.choice([["top"]] * 5 + [["sleep", "7"], ["false"], ["nosuch"]]),
-            cpu=rng.choice([0.5, 1.0, 3.0]),
+            cpu=rng.choice([1.0, 2.0]) if alone else rng.choice([0.5, 1.0, 3.0]),
+            cpu_policy="dedicated" if alone else "shared",
+            hints=rng.choice(GROUPS) if rng.random() < 0.4 else {},
             availability_zone=rng.choice([None, None, None, *ZONES[1:]]),
             restart_policy=RestartPolicy(name=policy, retries=rng.choice("03")) if policy else None,
-            auto_heal=rng.random() < 0.3,
+            auto_heal=rng.random() < (0.7 if self.absent else 0.3),
             auto_remove=policy is None and rng.random() < 0.1,
         )
         run, project = rng.random() < 0.8, rng.choice(PROJECTS)
 
         def ask(process: Process) -> str:
             row = process.containers.create(self.who(project), "c", spec, run)
-            return f"{row.uuid[:4]} run={run} {spec.command} {policy}"
+            return f"{row.uuid[:4]} run={run} {spec.command} {policy} {spec.hints}"
 
         self._policy = policy
         self.attempt("user creates", ask)
@@ -243,7 +279,7 @@ class World:
 
     def wake(self) -> None:
         for machine in self.machines:
-            if machine.core is None:
+            if machine.core is None and machine.on:
                 self.chaos.note(f"{machine.name}: a new agent")
                 machine.wake()
 
@@ -268,7 +304,7 @@ class World:
 
     def die(self) -> None:
         machine = self.machine()
-        if not machine.engine._down:
+        if machine.on and not machine.engine._down:
             survive = self.rng.random() < 0.5
             self.chaos.note(f"{machine.name}: the engine dies, containers live on: {survive}")
             machine.engine.crash(survive=survive)
@@ -277,7 +313,7 @@ class World:
     def recover(self) -> None:
         """What is down does not stay so for long."""
         for machine in self.machines:
-            if machine.engine._down:
+            if machine.on and machine.engine._down:
                 self.chaos.note(f"{machine.name}: the engine is back")
                 machine.engine.revive()
             machine.engine.registry_answers = True
@@ -318,6 +354,8 @@ class World:
     def power(self) -> None:
         """A machine starts again as a whole."""
         machine = self.machine()
+        if not machine.on:
+            return
         self.chaos.note(f"{machine.name}: the machine starts again")
         machine.lose_power()
         self.downs = True
@@ -329,7 +367,7 @@ class World:
 
     def restore(self) -> None:
         machine = self.machine()
-        if machine.snapshot:
+        if machine.snapshot and not self.lease_s:  # a promise is for what the journal knows
             self.chaos.note(f"{machine.name}: the agent's disk is as in the backup")
             machine.roll_back()
             self.downs = True
@@ -353,7 +391,15 @@ class World:
         if span > 10.0:
             for machine in self.machines:  # no engine is as slow as that
                 machine.engine.flush()
-        self.clock.at += span
+        self.elapse(span)
+
+    def elapse(self, span: float) -> None:
+        """Time passes; who has promised something keeps it meanwhile."""
+        while span > 0.0:
+            self.clock.at += min(span, TICK_S) if self.lease_s else span
+            span = span - TICK_S if self.lease_s else 0.0
+            for machine in self.machines:
+                machine.guard()
         self.chaos.note(f"time passes: {self.clock.at - 1_800_000_000:.1f}")
 
     def beat(self) -> None:
@@ -392,6 +438,14 @@ class World:
         (jump, 1),
         (sweep, 1),
         (time, 5),
+        (absence.watch, 0),
+        (absence.judge, 0),
+        (absence.fence, 0),
+        (absence.heal, 0),
+        (absence.off, 0),
+        (absence.on, 0),
+        (absence.tell, 0),
+        (absence.lie, 0),
     )
     """What happens, and how often. Whatever else can befall a Dolium is a method and a row here;
     a profile (chaos.py) may give a row another weight.
@@ -423,6 +477,10 @@ class World:
         self.chaos.deliver(len(self.chaos.delayed) // 2)
         for machine in self.machines:
             machine.wire.state = "whole"
+            if not machine.on:
+                machine.start()
+            if self.absent:
+                self.process().services.force_down(machine.name, False)
             machine.engine.flush()
             machine.engine.registry_answers = True
             machine.engine.revive()
@@ -431,19 +489,25 @@ class World:
         for count in range(most):  # a container that keeps failing never lets it become quiet
             if count == 2:  # the last messages of the bad times arrive when all seems well
                 self.chaos.deliver(len(self.chaos.delayed))
+                absence.on(self)  # one of them may have turned a machine off
+            if self.absent:
+                absence.settle(self)
             moved = self.process().place() > 0
             for machine in self.machines:
                 moved |= self._round(machine)
             self.clock.at += LONGEST_WAIT_S
             quiet = 0 if moved else quiet + 1
             if quiet == LOOKS:
-                return
+                break
+        self.gone.clear()
 
     def _round(self, machine: Machine) -> bool:
         """What an agent does in a while; whether there was anything to do."""
         machine.do("pull", lambda core: core.pull().revision)
         core = machine.core
         assert core is not None
+        if self.lease_s:
+            core.keep_promise()  # what was stopped for a lease comes back
         taken = 0
         while machine.engine.news() or (core.agenda.next_at() or inf) <= machine.clock.monotonic():
             machine.do("step", machine.step)
