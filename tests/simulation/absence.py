@@ -6,10 +6,9 @@ The functions are actions of the world (world.py, ACTIONS).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dolium import errors
-from dolium.control.liveness import Judgement
 from dolium.control.lost import Lost
 from dolium.drivers.fence.base import Driver
 from dolium.store.containers import Observed
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.control import FragileStore, Process
     from tests.simulation.machines import Machine
     from tests.simulation.world import World
+
+T = TypeVar("T")
 
 TICK_S = 10.0
 """Between two looks of a judge, two pulls of an agent, and two looks of it at its lease."""
@@ -45,34 +46,35 @@ class Switch(Driver):
             raise errors.Unanswered(what="The power switch", why="simulated silence")
         if machine.on and not self._reaches:
             raise errors.Refused(why=f"Host {host} is on")
+        chaos.note(f"  {host} is turned off" if machine.on else f"  {host} is off")
         machine.off()
         return "its power is off"
 
 
-class ContendedLost(Lost):
-    """A conductor between whose looks and writes others have their turn."""
+class Slow:
+    """A store as somebody meets it who takes his time between looking and writing."""
 
-    store: FragileStore
-    others: Callable[[], None]
+    def __init__(self, store: FragileStore, others: Callable[[], None]) -> None:
+        """others: have their turn before each write."""
+        self.read, self.glance = store.read, store.glance
+        self._store = store
+        self._others = others
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """See Store."""
+        self._others()
+        return self._store.write(work)
+
+
+class WatchedLost(Lost):
+    """A conductor whose deeds are looked at."""
+
     moved: Callable[[str, str], None]
-    """Told of each container before it is made anew, and of the host it was on."""
-
-    def _write(self, found: Judgement) -> int:
-        self.others()
-        return super()._write(found)
-
-    def _prove(self, name: str, beat: int, proof: str) -> bool:
-        self.others()
-        return super()._prove(name, beat, proof)
-
-    def _take(self, uuid: str, life: Life, tx: Tx) -> bool:
-        with self.store.meanwhile(tx):
-            self.others()
-        return super()._take(uuid, life, tx)
+    """Told of each container that is made anew, and of the host it was on."""
 
     def _move(self, tx: Tx, row: Observed, life: Life, at: float) -> None:
-        self.moved(row.uuid, life.name)
         super()._move(tx, row, life, at)
+        self.moved(row.uuid, life.name)
 
 
 # --- conductors -----------------------------------------------------------------------------------
@@ -96,14 +98,15 @@ def heal(world: World) -> None:
 
 def watch(world: World) -> None:
     """A while in which agents and conductors do what they do all the time."""
-    for _ in range(world.rng.randint(2, 12)):
+    for _ in range(world.rng.randint(3, 11)):
         world.elapse(TICK_S)
         for machine in world.machines:
-            machine.do("pull", lambda core: core.pull().revision)
+            if machine.wire.state != "cut":
+                machine.do("pull", lambda core: core.pull().revision)
         for process in world.processes:
             world.by(process, "signs of life", lambda process: process.heartbeats.flush())
             world.by(process, "judge", lambda process: process.lost.judge())
-        if world.rng.random() < 0.5:
+        if world.rng.random() < 0.3:
             fence(world)
             heal(world)
 

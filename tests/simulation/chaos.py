@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-ABSENT = {"watch": 9, "fence": 3, "heal": 3, "judge": 3, "tell": 4, "on": 2, "verb": 8}
+ABSENT = {
+    **{"watch": 7, "fence": 3, "heal": 3, "judge": 1, "tell": 4, "on": 1, "verb": 6, "beat": 12},
+    **{"mend": 1, "power": 0, "die": 1},
+}
 """Of all profiles in which hosts are not heard of for long."""
 PROFILES: tuple[dict[str, float], ...] = (
     {},
@@ -35,9 +38,9 @@ PROFILES: tuple[dict[str, float], ...] = (
     {"jump": 12, "kills": 0.1, "end": 6},
     {"kills": 0.1, "link": 0.1, "engine": 0.05, "store": 0.05, "races": 0.2, "cut": 2, "power": 2},
     {"races": 0.5, "create": 12, "place": 10, "delete": 4, "beat": 30},
-    ABSENT | {"cut": 5, "mend": 2, "races": 0.3},
-    ABSENT | {"off": 6, "on": 2, "races": 0.4, "kills": 0.1},
-    ABSENT | {"off": 2, "cut": 4, "link": 0.1, "store": 0.05, "wake": 3, "kills": 0.15},
+    ABSENT | {"cut": 4, "races": 0.3},
+    ABSENT | {"off": 4, "races": 0.4, "kills": 0.1},
+    ABSENT | {"off": 2, "cut": 2, "link": 0.1, "store": 0.05, "wake": 4, "kills": 0.15},
     ABSENT | {"off": 3, "cut": 2, "lie": 2, "snapshot": 6, "restore": 4},
 )
 """How likely what goes wrong; one schedule has one of these, so that some things go far.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -28,8 +28,8 @@ from dolium.store.hints import Hints
 from dolium.store.idle import execute
 from dolium.store.schema import metadata
 from dolium.store.sqlite import Sqlite
-from dolium.store.store import Tx
-from tests.simulation.absence import ContendedLost
+from dolium.store.store import Store, Tx
+from tests.simulation.absence import Slow, WatchedLost
 from tests.simulation.chaos import Chaos, Clock, ControlKilled
 from tests.simulation.machines import DEPLOYMENT
 
@@ -46,12 +46,6 @@ BEGIN SELECT RAISE(ABORT, 'an action was closed twice'); END
 RETURNED_ONCE = """
 CREATE TRIGGER used_{table} BEFORE UPDATE ON {table} WHEN NEW.used_cpu_m < 0
 BEGIN SELECT RAISE(ABORT, 'more was given back than taken'); END
-"""
-NOT_WHILE_HELD = """
-CREATE TRIGGER not_while_held BEFORE UPDATE ON containers
-WHEN OLD.host IS NOT NULL AND NEW.host IS NULL AND NOT EXISTS
- (SELECT 1 FROM hosts WHERE name = OLD.host AND proof IS NOT NULL AND NOT held)
-BEGIN SELECT RAISE(ABORT, 'made anew, and nobody has proven its host gone'); END
 """
 LOCKED = """
 CREATE TABLE touched (id INTEGER);
@@ -134,7 +128,6 @@ class FragileStore(Sqlite):
         self._under_way: Tx | None = None
         self.write(lambda tx: metadata.create_all(tx.connection))
         self._trigger(CLOSED_ONCE)
-        self._trigger(NOT_WHILE_HELD)
         self._raw().executescript(LOCKED)
         for table in ("hosts", "projects"):
             self._trigger(RETURNED_ONCE.format(table=table))
@@ -303,8 +296,10 @@ class Outside:
     fence: Fence
     others: Callable[[Process], None]
     """What else goes on in the midst of a transaction of this one."""
+    between: Callable[[Process], None]
+    """What else goes on before a healer writes what it decided."""
     moved: Callable[[str, str], None]
-    """See ContendedLost."""
+    """See WatchedLost."""
 
 
 class Process:
@@ -345,10 +340,11 @@ class Process:
         placing = conf.Placing(cpu_ratio=1.0)
         self.hosts = Hosts(store, self.clock, placing, DEPLOYMENT, self.heartbeats.heard)
         self.services = Services(store, self.clock)
-        self.lost = ContendedLost(
-            store, self.clock, conf.Hosts(), [outside.fence], new_id=outside.heal_id
+        slow = cast("Store", Slow(store, partial(outside.between, self)))
+        self.lost = WatchedLost(
+            slow, self.clock, conf.Hosts(), [outside.fence], new_id=outside.heal_id
         )
-        self.lost.store, self.lost.others, self.lost.moved = store, others, outside.moved
+        self.lost.moved = outside.moved
 
     def place(self) -> int:
         """A turn of its placer."""

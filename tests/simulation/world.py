@@ -97,7 +97,14 @@ class World:
         self.lease_s = self.rng.choice([0, LEASE_S]) if self.absent else 0
         hosts = self.rng.choice(HOSTS) + self.absent
         processes = self.rng.choice(PROCESSES) if hosts > 1 else 1
-        outside = Outside(self._new_id, self._heal_id, Switch(self), self._others, self._moved)
+        outside = Outside(
+            new_id=self._new_id,
+            heal_id=self._heal_id,
+            fence=Switch(self),
+            others=self._others,
+            between=self._between,
+            moved=self._moved,
+        )
         self.processes = [
             Process(f"c{n}", self.chaos, store, outside) for n in range(processes)
         ]
@@ -121,8 +128,11 @@ class World:
         return uuid
 
     def _moved(self, uuid: str, host: str) -> None:
-        """Before a container of a lost host is made anew elsewhere."""
+        """A container of a lost host is about to be made anew elsewhere."""
         self.chaos.note(f"  {uuid[:4]} is made anew, {host} is lost")
+        ((proof, held),) = self.store.rows("SELECT proof, held FROM hosts WHERE name = ?", host)
+        if proof is None or held:
+            raise AssertionError(f"{uuid[:4]} is made anew: proof {proof}, held {held}")
         machine = next(machine for machine in self.machines if machine.name == host)
         live = [box for box in machine.engine.boxes.values() if box.alive]
         if host not in self.gone and uuid in {box.labels.uuid for box in live}:
@@ -156,16 +166,21 @@ class World:
 
     def _others(self, process: Process) -> None:
         """What goes on in the midst of a transaction of one process."""
+        self._race(World.resize, World.resize, World.delete, World.create, World.place)
+
+    def _between(self, process: Process) -> None:
+        """What goes on between a look of one process and what it writes then."""
+        back = absence.come_back
+        self._race(back, back, back, absence.judge, absence.fence, absence.heal, World.delete)
+
+    def _race(self, *actions: Callable[[World], None]) -> None:
         if self._racing or not self.chaos.chance(self.chaos.races):
             return
         self._racing = True
         self.chaos.note("  meanwhile:")
         try:
-            some = [World.resize, World.resize, World.delete, World.create, World.place]
-            if self.absent:
-                some += [absence.come_back] * 4 + [absence.judge, absence.fence, absence.heal]
             for _ in range(self.rng.randint(1, 3)):
-                self.rng.choice(some)(self)
+                self.rng.choice(actions)(self)
         finally:
             self._racing = False
 
