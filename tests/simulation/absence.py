@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TICK_S = 10.0
+TICK_S = 14.0
 """Between two looks of a judge, two pulls of an agent, and two looks of it at its lease."""
 
 
@@ -98,13 +98,14 @@ def heal(world: World) -> None:
 
 def watch(world: World) -> None:
     """A while in which agents and conductors do what they do all the time."""
-    for _ in range(world.rng.randint(3, 11)):
+    for _ in range(world.rng.randint(2, 8)):
         world.elapse(TICK_S)
         for machine in world.machines:
             if machine.wire.state != "cut":
                 machine.do("pull", lambda core: core.pull().revision)
         for process in world.processes:
-            world.by(process, "signs of life", lambda process: process.heartbeats.flush())
+            if world.rng.random() < 0.7:
+                world.by(process, "signs of life", lambda process: process.heartbeats.flush())
             world.by(process, "judge", lambda process: process.lost.judge())
         if world.rng.random() < 0.3:
             fence(world)

@@ -94,7 +94,8 @@ class World:
         """Hosts declared gone, whose containers may live elsewhere although they live there."""
         self.absent = "watch" in self.chaos.bad
         """Whether hosts fall silent and conductors do something about it."""
-        self.lease_s = self.rng.choice([0, LEASE_S]) if self.absent else 0
+        promise = self.absent and self.rng.random() < self.chaos.bad.get("promise", 0.5)
+        self.lease_s = LEASE_S if promise else 0
         hosts = self.rng.choice(HOSTS) + self.absent
         processes = self.rng.choice(PROCESSES) if hosts > 1 else 1
         outside = Outside(
@@ -505,7 +506,7 @@ class World:
             if count == 2:  # the last messages of the bad times arrive when all seems well
                 self.chaos.deliver(len(self.chaos.delayed))
                 absence.on(self)  # one of them may have turned a machine off
-            if self.absent:
+            if self.absent and count < 4:
                 absence.settle(self)
             moved = self.process().place() > 0
             for machine in self.machines:
