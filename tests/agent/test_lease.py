@@ -138,6 +138,20 @@ def test_what_is_told_anew_is_reported_again(bench: Bench) -> None:
     assert [fact.uuid for fact in bench.control.history[before:]] == [U]
 
 
+def test_what_ended_by_itself_after_coming_back_does_not_come_back_again(bench: Bench) -> None:
+    bench.clock.time += LEASE_S
+    assert bench.core.keep_promise() == [U]
+    bench.settle()  # answered, and passed over before the next look at the lease
+    bench.core.agenda.add(U)
+    bench.settle()
+    assert states(bench)[0] is State.RUNNING
+    bench.engine.exit(box(U))
+    bench.settle()
+    assert bench.core.keep_promise() == []
+    bench.settle()
+    assert states(bench)[0] is State.EXITED
+
+
 def test_a_new_run_of_the_agent_begins_no_new_lease(bench: Bench) -> None:
     for _ in range(4):  # it is killed again and again, and nobody answers
         bench.clock.time += LEASE_S / 3

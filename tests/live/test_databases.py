@@ -132,6 +132,8 @@ def test_what_many_do_at_once_adds_up(server: Database, store: Server) -> None:
     crowd = Crowd(lambda: Server(server.url("kept")), each=25)
     crowd.play()
     assert check(store) > 0
+    assert crowd.lost > 0
+    assert crowd.moved > 0
     assert not crowd.put_off, "nobody has to ask twice because of others"
 
 
