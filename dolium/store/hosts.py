@@ -242,6 +242,10 @@ class _NoRoom(Exception):
 
 def _take(tx: Tx, sums: list[dict[str, Any]]) -> bool:
     # Always in the order of names, so that two placers never wait for each other in a circle.
+    # PostgreSQL joins in an order of its own, and needs a second to notice a circle.
+    if len(sums) > 1 and tx.connection.dialect.name == "postgresql":
+        names = table.c.name.in_([each["host"] for each in sums])
+        tx.run(sa.select(table.c.name).where(names).order_by(table.c.name).with_for_update())
     return tx.bulk(_CLAIM, sums) == len(sums)
 
 
