@@ -14,7 +14,6 @@ from math import inf
 
 from dolium.model.clock import Clock
 
-
 NOTES = 3
 """Times that renewals are noted within one lease; an older note only ends it earlier."""
 

@@ -147,7 +147,9 @@ def _start(world: World, machine: Machine) -> None:
 
 def come_back(world: World) -> None:
     """A host that was away is there again, and says so."""
-    away = [machine for machine in world.machines if not machine.on or machine.wire.state != "whole"]
+    away = [
+        machine for machine in world.machines if not machine.on or machine.wire.state != "whole"
+    ]
     if not away:
         return
     machine = world.rng.choice(away)

@@ -106,9 +106,7 @@ class World:
             between=self._between,
             moved=self._moved,
         )
-        self.processes = [
-            Process(f"c{n}", self.chaos, store, outside) for n in range(processes)
-        ]
+        self.processes = [Process(f"c{n}", self.chaos, store, outside) for n in range(processes)]
         self.machines = [self._machine(f"h{n}") for n in range(hosts)]
         self.chaos.note(f"{hosts} hosts, {processes} processes, what goes wrong: {self.chaos.bad}")
         if self.rng.random() < 0.3:
@@ -207,7 +205,7 @@ class World:
             command=rng.choice([["top"]] * 5 + [["sleep", "7"], ["false"], ["nosuch"]]),
             cpu=rng.choice([1.0, 2.0]) if alone else rng.choice([0.5, 1.0, 3.0]),
             cpu_policy="dedicated" if alone else "shared",
-            hints=rng.choice(GROUPS) if rng.random() < 0.4 else {},
+            hints=rng.choice(GROUPS) if rng.random() < self.chaos.bad.get("groups", 0.4) else {},
             availability_zone=rng.choice([None, None, None, *ZONES[1:]]),
             restart_policy=RestartPolicy(name=policy, retries=rng.choice("03")) if policy else None,
             auto_heal=rng.random() < (0.7 if self.absent else 0.3),
