@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from dolium.model.host import Hello, Inventory
 from dolium.store.plain import Bulk, Plain
-from dolium.store.schema import claims
+from dolium.store.schema import claims, tombstones
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
 
@@ -122,7 +122,7 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) ->
     }
     values |= {"silent": False, "silent_at": None, "held": False, "proof": None}
     values |= dict(zip(_TOTALS, totals, strict=True))
-    known = sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)
+    known = sa.select(table.c.epoch, table.c.boot, table.c.proof).where(table.c.name == hello.host)
     found = tx.run(known.with_for_update()).first()
     if found is None:
         values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0, "used_dedicated": 0}
@@ -131,6 +131,8 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) ->
         values |= {"beat": 1, "forced_down": False}
         tx.run(table.insert(), values)
         return 1
+    if found.proof is not None:  # what went meanwhile it has yet to hear of
+        tx.run(tombstones.update().where(tombstones.c.host == hello.host).values(at=at))
     epoch = found.epoch if found.boot == hello.boot else found.epoch + 1
     values |= {"epoch": epoch, "beat": table.c.beat + 1}
     tx.run(table.update().where(table.c.name == hello.host).values(values))

@@ -7,7 +7,7 @@ import pytest
 from dolium import errors
 from dolium.control.lost import OPERATOR, PROMISE
 from dolium.model.container import RestartPolicy, Verb
-from dolium.store import liveness
+from dolium.store import containers, liveness
 from tests.control.fleet import PULL_S, Fleet
 
 SILENT = 30 + PULL_S + 3
@@ -318,6 +318,29 @@ def test_what_was_to_be_deleted_is_gone_with_the_host(fleet: Fleet) -> None:
     fleet.machines["host1"].power(True)
     fleet.run(2 * PULL_S)
     assert not fleet.machines["host1"].engine.boxes
+
+
+def test_what_was_deleted_is_remembered_for_as_long_as_its_host_is_away(fleet: Fleet) -> None:
+    uuid = fleet.place()
+    fleet.machines["host1"].power(False)
+    fleet.services.declare("host1")
+    fleet.containers.delete(fleet.who(), fleet.containers.find(fleet.who(), uuid), force=True)
+    fleet.run(20)
+    assert fleet.services.host("host1").containers == 0
+
+    def sweep() -> None:
+        long_ago = fleet.clock.now() - 10
+        fleet.store.write(lambda tx: containers.trim(tx, long_ago))
+
+    fleet.run(20)
+    sweep()
+    fleet.machines["host1"].power(True)
+    machine = fleet.machines["host1"]
+    assert machine.core is not None
+    machine.core.hello()
+    sweep()
+    fleet.run(2 * PULL_S)
+    assert not machine.engine.boxes
 
 
 def test_what_had_ended_is_not_run_again(fleet: Fleet) -> None:
