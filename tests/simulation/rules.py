@@ -19,7 +19,7 @@ from dolium.control.hosts import Hosts
 from dolium.control.placer import Placed, Placer
 from dolium.model.container import Verb
 from dolium.model.wish import Command, Facts, Result
-from dolium.store import containers, groups, hosts, liveness, projects, schema, services
+from dolium.store import containers, hosts, liveness, projects, schema, services
 from dolium.store.plain import Plain
 from dolium.store.store import Connection, Tx
 from dolium.undo import Undo
@@ -293,18 +293,6 @@ def who_lost_a_container_is_told_that_it_is_gone_from_him(patch: Patch) -> None:
     patch.setattr(containers, "bury", bury)
 
 
-# --- of groups ----------------------------------------------------------------------------------
-
-
-def a_group_is_locked_before_it_is_counted(patch: Patch) -> None:
-    """Instead: who is about to join it is not waited for."""
-
-    def members(tx: Tx, group: int) -> dict[str, int]:
-        return dict(tx.plain(groups._MEMBERS, {"id_": group}).fetchall())
-
-    patch.setattr(groups, "members", members)
-
-
 PROMISED: dict[str, float] = {
     **ABSENT,
     "promise": 1,
@@ -354,19 +342,12 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     without_a_lease_exclusive_ones_stop: PROMISED,
     a_restart_begins_no_new_lease: {**PROMISED, "kills": 0.9},
     who_lost_a_container_is_told_that_it_is_gone_from_him: {**ABSENT, "off": 4},
-    a_group_is_locked_before_it_is_counted: {
-        **{"races": 1.0, "groups": 1.0, "create": 20, "place": 20, "delete": 9},
-        **{"power": 0, "die": 0, "verb": 3},
-    },
 }
 """Each rule with what has to go wrong for its lack to show."""
 FIRST: dict[Callable[[Patch], None], int] = {
     a_proof_is_about_the_sign_of_life_that_was_seen: 53,
-    a_proof_cuts_off_the_boot_it_is_about: 72,
     who_takes_from_a_lost_host_asks_whether_it_still_is: 12,
-    a_silent_host_is_counted_before_it_is_answered: 94,
     without_a_lease_exclusive_ones_stop: 5,
     a_restart_begins_no_new_lease: 82,
-    who_lost_a_container_is_told_that_it_is_gone_from_him: 69,
 }
 """Seeds that showed the lack of a rule the last time: tried first, as a search costs much."""
