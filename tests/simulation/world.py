@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from dolium import errors
 from dolium.agent.core import Core
@@ -13,12 +13,11 @@ from dolium.link.local import LocalControl
 from dolium.model import record
 from dolium.model.container import ASKS, RestartPolicy, Spec, Verb
 from dolium.model.context import Context
-from dolium.model.host import Hello, Welcome
-from dolium.model.wish import Ack, Facts, Fate, Page
 from tests.simulation import absence
 from tests.simulation.absence import TICK_S, Switch
 from tests.simulation.chaos import Chaos, ControlKilled, Wire
 from tests.simulation.control import FragileStore, Outside, Process
+from tests.simulation.link import Link
 from tests.simulation.machines import STRANGER, ZONES, Machine
 
 T = TypeVar("T")
@@ -42,34 +41,6 @@ GROUPS: tuple[dict[str, str], ...] = (
     {"group": "even"},
 )
 """Of each project. All of one group are under its rules, so that these hold at any time."""
-
-
-class Link:
-    """An agent's way to the control side: as bad as the dice want it, each time to any process."""
-
-    def __init__(self, world: World, wire: Wire) -> None:
-        self._world = world
-        self._wire = wire
-
-    def _carry(self, what: str, call: Callable[[LocalControl], T]) -> T:
-        return cast("T", self._wire.message(what, lambda: self._world.answer(call)))
-
-    def hello(self, hello: Hello) -> Welcome:
-        """See link.base; whoever says it listens to no older answers."""
-        self._wire.forget()
-        return self._carry("hello", lambda control: control.hello(hello))
-
-    def wishes(self, host: str, boot: str, since: int, wait_s: float) -> Page:
-        """See link.base."""
-        return self._carry("wishes", lambda control: control.wishes(host, boot, since, 0))
-
-    def post(self, facts: Facts) -> Ack:
-        """See link.base."""
-        return self._carry("post", lambda control: control.post(facts))
-
-    def fate(self, host: str, uuids: Sequence[str]) -> Fate:
-        """See link.base."""
-        return self._carry("fate", lambda control: control.fate(host, uuids))
 
 
 class World:
