@@ -26,6 +26,14 @@ SIZES = (2, 4, 4, 8)
 """Cores of machines."""
 ZONES = ("nova", "nova", "other")
 RACKS = ("r1", "r1", "r2", "r3")
+GROUPS: tuple[dict[str, str], ...] = (
+    {"group": "apart", "anti_affinity": "node"},
+    {"group": "racks", "anti_affinity": "rack"},
+    {"group": "near", "affinity": "rack", "soft_anti_affinity": "node"},
+    {"group": "soft", "soft_anti_affinity": "rack"},
+    {"group": "even"},
+)
+"""Of each project. All of one group are under its rules, so that these hold at any time."""
 
 
 class Engine(Fake):

@@ -18,7 +18,7 @@ from tests.simulation.absence import TICK_S, Switch
 from tests.simulation.chaos import Chaos, ControlKilled, Wire
 from tests.simulation.control import FragileStore, Outside, Process
 from tests.simulation.link import Link
-from tests.simulation.machines import STRANGER, ZONES, Machine
+from tests.simulation.machines import GROUPS, STRANGER, ZONES, Machine
 
 T = TypeVar("T")
 
@@ -33,14 +33,6 @@ LOOKS = 4
 """Quiet looks after which nothing more is going to be tidied."""
 PROJECTS = ("p1", "p2")
 LEASE_S = 30
-GROUPS: tuple[dict[str, str], ...] = (
-    {"group": "apart", "anti_affinity": "node"},
-    {"group": "racks", "anti_affinity": "rack"},
-    {"group": "near", "affinity": "rack", "soft_anti_affinity": "node"},
-    {"group": "soft", "soft_anti_affinity": "rack"},
-    {"group": "even"},
-)
-"""Of each project. All of one group are under its rules, so that these hold at any time."""
 
 
 class World:
