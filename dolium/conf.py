@@ -96,7 +96,8 @@ class Database(Struct, frozen=True):
         str,
         _about(
             "Address of a server: mariadb+pymysql://USER:PASSWORD@HOST/NAME (10.6 or newer, Galera "
-            "too) or postgresql+psycopg://… (14 or newer); empty: an SQLite file in state_dir."
+            "too) or postgresql+psycopg://… (14 or newer); empty: an SQLite file in state_dir. "
+            "HOST may be several with commas between: the first that answers is used."
         ),
     ] = ""
     connections: Annotated[int, _about("Most connections of one process to the server.", ge=2)] = 32

@@ -55,12 +55,21 @@ class Database:
 
     def start(self) -> Database:
         """Returns when it answers."""
+        self.begin()
+        return self.ready()
+
+    def begin(self) -> None:
+        """Its process runs."""
         if not (self.folder / "data").exists():
             self.prepare()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdout=log, stderr=log, user=self.user, start_new_session=True
             )
+
+    def ready(self) -> Database:
+        """Returns when it answers."""
+        assert self.process is not None
         deadline = time.monotonic() + START_S
         while True:
             if self.answers():
@@ -201,6 +210,106 @@ class PostgreSql(Database):
             database=name,
             query={"host": str(self.folder)},
         )
+
+
+class Node(MariaDb):
+    """One server of a Galera cluster. Each has a loopback address of its own.
+
+    Debian's galera-4 comes without the scripts that copy one node's data to another. None is
+    needed: all begin as copies, and what was written since comes from a node's memory.
+    """
+
+    PORT = 23306
+    LIBRARY = Path("/usr/lib/galera/libgalera_smm.so")
+    SCRIPT = """#!/bin/sh
+while [ $# -gt 1 ]; do
+    case $1 in
+    --role) role=$2 ;; --address) file=$2 ;; --datadir) data=$2 ;; --gtid) state=$2 ;;
+    esac
+    shift
+done
+if [ "$role" = donor ]; then
+    echo "$state" >"$file.new" && mv "$file.new" "$file" && echo "done $state"
+    exit
+fi
+rm -f "$data/state" && echo "ready $data/state"
+until [ -s "$data/state" ]; do sleep 0.05; done
+cat "$data/state"
+"""
+
+    def __init__(self, number: int, of: int) -> None:
+        super().__init__()
+        self.address = f"127.0.0.{number + 1}"
+        self._others = "" if number == 0 else ",".join(f"127.0.0.{n + 1}" for n in range(of))
+        script = self.folder / "wsrep_sst_copy"
+        script.write_text(self.SCRIPT)
+        script.chmod(0o755)
+
+    def command(self) -> list[str]:
+        """That serves."""
+        quiet = [part for part in super().command() if part != "--skip-networking"]
+        options = f"gmcast.listen_addr=tcp://{self.address}:24567;pc.recovery=no;gcache.size=32M"
+        return [
+            *("env", f"PATH={self.folder}:{os.environ['PATH']}"),
+            *quiet,
+            f"--bind-address={self.address}",
+            f"--port={self.PORT}",
+            "--wsrep-on=ON",
+            f"--wsrep-provider={self.LIBRARY}",
+            f"--wsrep-cluster-address=gcomm://{self._others}",
+            f"--wsrep-node-address={self.address}:24567",
+            f"--wsrep-provider-options={options};ist.recv_addr={self.address}:24568",
+            "--wsrep-sst-method=copy",
+            "--binlog-format=ROW",
+            "--innodb-autoinc-lock-mode=2",
+        ]
+
+
+class Galera:
+    """A cluster of some nodes, as MariaDB's manual has it."""
+
+    def __init__(self, size: int = 3) -> None:
+        self.nodes = [Node(number, size) for number in range(size)]
+
+    @classmethod
+    def missing(cls) -> str:
+        """What is not installed; empty when all is."""
+        return Node.missing() or ("" if Node.LIBRARY.exists() else "galera-4")
+
+    def start(self) -> Galera:
+        """Returns when each node answers."""
+        first = self.nodes[0]
+        first.start()
+        first.execute("CREATE USER dolium@'127.0.0.%' IDENTIFIED BY 'test'")
+        first.execute("GRANT ALL ON *.* TO dolium@'127.0.0.%'")
+        assert first.process is not None
+        first.process.terminate()
+        first.process.wait()
+        for node in self.nodes[1:]:
+            shutil.copytree(first.folder / "data", node.folder / "data")
+        first.start()
+        for node in self.nodes[1:]:
+            node.begin()
+        for node in self.nodes:
+            node.ready()
+        return self
+
+    def url(self, name: str, first: int = 0) -> sa.URL:
+        """Of one of its databases; the node to be tried first."""
+        addresses = [node.address for node in self.nodes]
+        return sa.URL.create(
+            "mariadb+pymysql",
+            username="dolium",
+            password="test",
+            host=",".join(addresses[first:] + addresses[:first]),
+            port=Node.PORT,
+            database=name,
+        )
+
+    def close(self) -> None:
+        """End all."""
+        for node in self.nodes:
+            node.close()
 
 
 SERVERS: tuple[type[Database], ...] = (MariaDb, PostgreSql)

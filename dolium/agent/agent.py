@@ -181,9 +181,9 @@ class Agent:
 
     def _promise(self) -> None:
         def body() -> None:
+            self._stopping.wait(PROMISE_S)  # first: after a long rest the Hello renews the lease
             if stopped := self.core.keep_promise():
                 LOG.warning("without a lease stopped: %s", ", ".join(stopped))
-            self._stopping.wait(PROMISE_S)
 
         self._again("the promise could not be kept", body)
 

@@ -102,7 +102,12 @@ class Core:
         self._complete = False
         """True once a full page told of every wish there is. Before that nothing is done: of
         what the journal wishes, something may be another host's by now."""
-        self._lease = Lease(clock, options.lease_s)
+        self._lease = Lease(
+            clock,
+            options.lease_s,
+            self.notes.renewed(options.machine),
+            lambda at: self.notes.renew(options.machine, at),
+        )
         self._yielded = False
         """True while what may run elsewhere is stopped, because the lease has lapsed."""
         self._torn: set[str] = set()
@@ -230,6 +235,9 @@ class Core:
             return "not enrolled"
         if self._lease.lapsed() and self._exclusive(uuid):
             return "nothing: the lease has lapsed"
+        if uuid in self._torn:  # whatever an earlier pass made of its end: it comes back
+            self._torn.discard(uuid)
+            self._note_rest(uuid)
         with trace.of():  # whichever request the pass finds out it is for
             sentence = self._converge.converge(uuid)
             LOG.info("container %s: %s", uuid, sentence)
@@ -371,11 +379,8 @@ class Core:
             except errors.DriverError as error:
                 LOG.error("container %s has to stop without a lease: %s", uuid, error)
             if not lapsed:
-                self._rested(wish)
                 self.agenda.add(uuid)
         self._yielded = lapsed
-        if not lapsed:
-            self._torn.clear()
         return stopped
 
     def _yield(self, wish: Wish) -> bool:
@@ -387,23 +392,15 @@ class Core:
                 return False
             self._torn.add(wish.uuid)
             if mine:
-                self._note_rest(wish)
+                self._note_rest(wish.uuid)
             passes.halt(self._engine, seen, 0)
         finally:
             if mine:
                 self.agenda.done(wish.uuid)
         return True
 
-    def _rested(self, wish: Wish) -> None:
-        """Whatever a pass made of the end of a container that was stopped here: it comes back."""
-        if wish.uuid in self._torn and self.agenda.seize(wish.uuid):
-            try:
-                self._note_rest(wish)
-            finally:
-                self.agenda.done(wish.uuid)
-
-    def _note_rest(self, wish: Wish) -> None:
-        life = self.notes.life(wish.uuid)
-        if life is not None and wish.wanted in LIVELY:
+    def _note_rest(self, uuid: str) -> None:
+        wish, life = self.notes.wish(uuid), self.notes.life(uuid)
+        if wish is not None and life is not None and wish.wanted in LIVELY:
             life.rested = True
-            self.notes.save(wish.uuid, life)
+            self.notes.save(uuid, life)

@@ -63,6 +63,13 @@ class Life(Struct, kw_only=True):
     gone: bool = False
 
 
+class Renewed(Struct, frozen=True):
+    """When the control side last answered, on the monotonic clock of one run of the machine."""
+
+    machine: str
+    at: float
+
+
 class _Results(Struct):
     items: tuple[Result, ...] = ()
 
@@ -133,6 +140,17 @@ class Notes:
     def welcome(self) -> Welcome | None:
         """The control side's last answer to a Hello."""
         return self._journal.get("host", "welcome", Welcome)
+
+    def renewed(self, machine: str) -> float | None:
+        """When an earlier run of the agent was last answered; None: not on this run of the
+        machine, which has started nothing yet.
+        """
+        known = self._journal.get("host", "renewed", Renewed)
+        return known.at if known is not None and known.machine == machine else None
+
+    def renew(self, machine: str, at: float) -> None:
+        """The control side has answered."""
+        self._journal.put("host", "renewed", Renewed(machine, at))
 
     def inventory(self) -> Inventory | None:
         """What the machine offered when the engine last answered."""

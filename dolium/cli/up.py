@@ -18,10 +18,14 @@ from dolium.beside.process import look
 from dolium.cli import listening, logs
 from dolium.cli.state import Running, State
 from dolium.model.clock import SystemClock
+from dolium.model.metric import Source
 
 if TYPE_CHECKING:
     from dolium.api.auth import Options
     from dolium.beside.engine import Engine
+    from dolium.cli.roles import Conducting
+    from dolium.metrics.registry import Registry
+    from dolium.store.store import Store
 
 LOG = logging.getLogger(__name__)
 ENROL_S = 60.0
@@ -66,7 +70,6 @@ def _start(
     from dolium.cli.machine import Host, engine_of
     from dolium.cli.roles import Api, Conducting, Hosting
     from dolium.link.local import LocalControl, LocalHosts
-    from dolium.model.metric import Source
     from dolium.store import deployments, upgrade
     from dolium.store.connect import connect, shown, where
 
@@ -80,9 +83,7 @@ def _start(
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
     link, hosting = LocalHosts(), Hosting(config, store, deployment)
     conducting = Conducting(config, store, deployment)
-    roles = (Source.API, Source.CONDUCTOR, Source.AGENT)
-    registry = watching.of_store(store, SystemClock(), roles)
-    registry.check("conductor", conducting.conductor.check)
+    registry = _registry(store, conducting)
     follow = conducting.placer.follow
     api = Api(config, store, deployment, auth, link, registry, api_tls, follow)
     host = Host(config, state.agent, deployment, store.meter)
@@ -113,6 +114,15 @@ def _start(
     keystone.watch(lambda sentence: LOG.warning("%s", sentence))
     beside.watch(lambda sentence: LOG.warning("%s", sentence))
     return _running(config, keystone, beside)
+
+
+def _registry(store: Store, conducting: Conducting) -> Registry:
+    from dolium.cli import watching
+
+    roles = (Source.API, Source.CONDUCTOR, Source.AGENT)
+    made = watching.of_store(store, SystemClock(), roles)
+    made.check("conductor", conducting.conductor.check)
+    return made
 
 
 def _running(config: conf.Config, keystone: Keystone, beside: Engine) -> Running:

@@ -224,9 +224,10 @@ class Containers:
         if alone and new.cpu != old.cpu:
             raise errors.Invalid(field="cpu", why="Dedicated CPUs can't be more or less later.")
         more = Amounts(cpu_m=new.cpu_m - old.cpu_m, memory_mib=new.memory_mib - old.memory_mib)
-        projects.reserve(tx, present.project_id, more, self._limits)
         cpu_m = None if alone else new.cpu_m
-        if not hosts.reclaim(tx, present.uuid, cpu_m, new.memory_mib):
+        fits = hosts.reclaim(tx, present.uuid, cpu_m, new.memory_mib)  # hosts before projects
+        projects.reserve(tx, present.project_id, more, self._limits)
+        if not fits:
             raise errors.NoHost(why=f"host of container {present.uuid} has no room for more")
 
     def delete(

@@ -12,7 +12,7 @@ from dolium.model.clock import Clock
 from dolium.model.container import Spec, Verb, Wanted
 from dolium.model.host import Hello, Inventory, Welcome
 from dolium.model.wish import Ack, Command, Facts, Fate, Page, Wish
-from dolium.store import actions, containers, hosts, networks
+from dolium.store import actions, containers, hosts, liveness, networks
 from dolium.store.containers import Observed
 from dolium.store.store import Connection, Store, Tx
 
@@ -60,14 +60,24 @@ class Hosts:
         """What changed for the host; raises Changed when another boot of it has enrolled."""
         topic = f"host:{host}"
         seen = self._store.hints.count(topic)
-        page = self._page(host, boot, since)
+        page, silent = self._page(host, boot, since)
+        if silent:
+            self._count(host, boot)
         self._heard(host)  # now: at the end of a wait it may be dead already
         if page.revision > since or page.full or wait_s <= 0:
             return page
         self._store.hints.wait(topic, seen, wait_s)
-        return self._page(host, boot, since)
+        return self._page(host, boot, since)[0]
 
-    def _page(self, name: str, boot: str, since: int) -> Page:
+    def _count(self, name: str, boot: str) -> None:
+        """What a silent host starts after an answer nobody may be giving up at the same time: it
+        is counted at once, while others' signs of life wait for company.
+        """
+        if not self._store.write(lambda tx: liveness.answered(tx, name, boot)):
+            raise errors.Changed(kind="Host", id=name)
+
+    def _page(self, name: str, boot: str, since: int) -> tuple[Page, bool]:
+        """What to tell the host, and whether it counts as silent."""
         with self._store.read() as connection:
             host = hosts.get(connection, name)
             if host is None or host.boot != boot:
@@ -75,13 +85,14 @@ class Hosts:
             full = since == 0 or since < host.horizon or since > host.revision
             start = 0 if full else since
             if not full and host.revision == since:
-                return Page(revision=since)
+                return Page(revision=since), host.silent
             found = containers.of_host(connection, name, start)
             buried = [] if full else containers.buried(connection, name, start)
             wishes = tuple(wishes_of(connection, found))
         back = {wish.uuid for wish in wishes}  # it was made anew elsewhere, and then here again
         gone = tuple(uuid for uuid in buried if uuid not in back)
-        return Page(revision=host.revision, wishes=wishes, gone=gone, full=full)
+        page = Page(revision=host.revision, wishes=wishes, gone=gone, full=full)
+        return page, host.silent
 
     def post(self, facts: Facts) -> Ack:
         """Write facts down; the answer says up to where the host need not repeat them."""
@@ -96,6 +107,8 @@ class Hosts:
         host = hosts.hold(tx, facts.host)
         if host is None or host.boot != facts.boot:
             return Ack(sequence=0, stale=True)
+        if host.silent:
+            liveness.answered(tx, facts.host, facts.boot)
         now = self._clock.now()
         known = [(rows[fact.uuid], fact) for fact in facts.facts if fact.uuid in rows]
         # Projects in one order too: each is locked by the first of its containers that changes.

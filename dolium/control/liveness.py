@@ -32,6 +32,8 @@ class Judgement(Struct, frozen=True, kw_only=True):
 class _Pulse(Struct):
     beat: int
     since: float
+    known_since: float | None = None
+    """When it was first seen that the host is written down as silent."""
 
 
 class Judge:
@@ -60,7 +62,7 @@ class Judge:
             fallen=fallen,
             risen=risen,
             held=self._held(fallen, quiet, lives),
-            kept={life.name: life.beat for life in lives if self._kept(life, quiet[life.name])},
+            kept={life.name: life.beat for life in lives if self._kept(life, now)},
         )
 
     def _feel(self, now: float, lives: Sequence[Life]) -> dict[str, int]:
@@ -70,10 +72,15 @@ class Judge:
         for life in lives:
             known = before.get(life.name)
             if known is not None and known.beat == life.beat:
-                self._pulses[life.name] = known
-                continue
-            self._pulses[life.name] = _Pulse(life.beat, now)
-            if known is not None and life.silent and life.proof is None:
+                pulse = known
+            else:
+                pulse = _Pulse(life.beat, now)
+            if not life.silent:
+                pulse.known_since = None
+            elif pulse.known_since is None:
+                pulse.known_since = now
+            self._pulses[life.name] = pulse
+            if pulse is not known and known is not None and life.silent and life.proof is None:
                 risen[life.name] = life.beat
         return risen
 
@@ -99,10 +106,14 @@ class Judge:
                 held |= company.keys()
         return frozenset(held - told)
 
-    def _kept(self, life: Life, quiet: float) -> bool:
-        if not (life.silent and life.lease_s) or life.held or life.proof is not None:
+    def _kept(self, life: Life, now: float) -> bool:
+        """Counted from when its silence was written down: whom the control side answers later is
+        counted first (hosts.py), and whom it answered earlier has no longer lease than that.
+        """
+        since = self._pulses[life.name].known_since
+        if since is None or not life.lease_s or life.held or life.proof is not None:
             return False
-        return quiet >= self._silent_s + life.lease_s + self._margin_s
+        return now - since >= life.lease_s + self._margin_s
 
 
 def crowded(company: Collection[str], lives: Sequence[Life]) -> bool:

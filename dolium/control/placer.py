@@ -206,7 +206,8 @@ class Placer:
         """All together, or each alone; who does not fit any more keeps waiting."""
         if not ready or hosts.claim(tx, [placed.claim for placed in ready]):
             return ready
-        return [placed for placed in ready if hosts.claim(tx, [placed.claim])]
+        in_order = sorted(ready, key=lambda placed: placed.claim.host)  # as hosts are locked
+        return [placed for placed in in_order if hosts.claim(tx, [placed.claim])]
 
     def _hand_over(self, tx: Tx, won: list[Placed], now: float) -> None:
         if not won:

@@ -12,7 +12,7 @@ from dolium import errors
 from dolium.model import record
 from dolium.store.plain import Bulk, Plain
 from dolium.store.schema import containers as table
-from dolium.store.schema import tombstones
+from dolium.store.schema import hosts, tombstones
 from dolium.store.store import Tx
 
 # Written out, because a bound value of a statement that hardly changes costs more than it saves.
@@ -349,12 +349,14 @@ def fates(connection: sa.Connection, host: str, uuids: Sequence[str]) -> tuple[s
 def trim(tx: Tx, before: float, most: int = 1000) -> dict[str, int]:
     """Forget tombstones older than `before`; returns the new horizon of each host.
 
-    Those of containers that live on elsewhere stay: their old host may come back at any time.
+    Those of containers that live on elsewhere stay, and those of hosts that are away: a host may
+    come back at any time.
     """
     lives = sa.exists().where(table.c.uuid == tombstones.c.container_uuid)
+    away = sa.exists().where(hosts.c.name == tombstones.c.host, hosts.c.silent)
     old = tx.run(
         sa.select(tombstones.c.container_uuid, tombstones.c.host, tombstones.c.revision)
-        .where(tombstones.c.at < before, ~lives)
+        .where(tombstones.c.at < before, ~lives, ~away)
         .limit(most)
     ).all()
     horizons: dict[str, int] = {}

@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from dolium.model.host import Hello, Inventory
 from dolium.store.plain import Bulk, Plain
-from dolium.store.schema import claims
+from dolium.store.schema import claims, tombstones
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
 
@@ -37,6 +37,7 @@ class Host(Struct, frozen=True):
     used_disk_gib: int
     total_dedicated: int
     used_dedicated: int
+    silent: bool
 
 
 _READ = tuple(table.c[name] for name in Host.__struct_fields__)
@@ -121,7 +122,7 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) ->
     }
     values |= {"silent": False, "silent_at": None, "held": False, "proof": None}
     values |= dict(zip(_TOTALS, totals, strict=True))
-    known = sa.select(table.c.epoch, table.c.boot).where(table.c.name == hello.host)
+    known = sa.select(table.c.epoch, table.c.boot, table.c.proof).where(table.c.name == hello.host)
     found = tx.run(known.with_for_update()).first()
     if found is None:
         values |= {"used_cpu_m": 0, "used_memory_mib": 0, "used_disk_gib": 0, "used_dedicated": 0}
@@ -130,6 +131,8 @@ def enrol(tx: Tx, hello: Hello, totals: tuple[int, int, int, int], at: float) ->
         values |= {"beat": 1, "forced_down": False}
         tx.run(table.insert(), values)
         return 1
+    if found.proof is not None:  # what went meanwhile it has yet to hear of
+        tx.run(tombstones.update().where(tombstones.c.host == hello.host).values(at=at))
     epoch = found.epoch if found.boot == hello.boot else found.epoch + 1
     values |= {"epoch": epoch, "beat": table.c.beat + 1}
     tx.run(table.update().where(table.c.name == hello.host).values(values))
@@ -241,6 +244,10 @@ class _NoRoom(Exception):
 
 def _take(tx: Tx, sums: list[dict[str, Any]]) -> bool:
     # Always in the order of names, so that two placers never wait for each other in a circle.
+    # PostgreSQL joins in an order of its own, and needs a second to notice a circle.
+    if len(sums) > 1 and tx.connection.dialect.name == "postgresql":
+        names = table.c.name.in_([each["host"] for each in sums])
+        tx.run(sa.select(table.c.name).where(names).order_by(table.c.name).with_for_update())
     return tx.bulk(_CLAIM, sums) == len(sums)
 
 

@@ -73,9 +73,21 @@ def _life(*row: Any) -> Life:
 
 
 def heard(tx: Tx, names: Collection[str], at: float) -> None:
-    """These hosts gave signs of life; one statement for all of them."""
+    """These hosts gave signs of life; one statement for all of them. It takes them in the order
+    of their names, as claims do: PostgreSQL needs a second to notice a circle.
+    """
     named = table.c.name.in_(sorted(names))
-    tx.run(table.update().where(named).values(beat=table.c.beat + 1, heard_at=at))
+    ordered = sa.select(table.c.name).where(named).order_by(table.c.name).with_for_update()
+    its = table.c.name.in_(ordered) if tx.connection.dialect.name == "postgresql" else named
+    tx.run(table.update().where(its).values(beat=table.c.beat + 1, heard_at=at))
+
+
+def answered(tx: Tx, name: str, boot: str) -> bool:
+    """A silent host is about to be answered: nobody proves it gone by what was seen before. False
+    when that has happened.
+    """
+    its = (table.c.name == name, table.c.boot == boot)
+    return bool(tx.run(table.update().where(*its).values(beat=table.c.beat + 1)).rowcount == 1)
 
 
 def silence(tx: Tx, name: str, beat: int, *, held: bool, at: float) -> bool:

@@ -38,6 +38,8 @@ ANSWER_S = 30
 IDLE_IN_TRANSACTION_S = 15
 """A process that was halted within a transaction must not keep its locks."""
 WAIT_FOR_LOCK_S = 10
+NOT_READY = 1047
+"""What a Galera node says to each statement while it is cut off from the others."""
 
 
 class Server(Store):
@@ -240,8 +242,39 @@ def engine(url: sa.URL, answer_s: int = ANSWER_S) -> sa.Engine:
         raise errors.StartError(
             why=f"{error.name} is not installed; `pip install dolium[{extra}]` brings it"
         ) from None
-    sa.event.listen(made, "connect", _SESSIONS[driver])
+    if driver == "mariadb+pymysql":  # libpq does this by itself
+        sa.event.listen(made, "do_connect", _Nodes(url.host or "").connect)
     return made
+
+
+class _Nodes:
+    """The servers of one cluster: one that answers is as good as another."""
+
+    def __init__(self, hosts: str) -> None:
+        """hosts: with commas between; the first that answered is asked first the next time."""
+        self._hosts = deque(hosts.split(","))
+
+    def connect(self, dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> Any:
+        """A connection to the first that takes statements; raises what the last one said."""
+        left = len(self._hosts)
+        while True:
+            host, left = self._hosts[0], left - 1
+            try:
+                return self._open(dialect, given | ({"host": host} if host else {}))
+            except dialect.loaded_dbapi.Error:
+                if not left:
+                    raise
+            if self._hosts[0] == host:  # nobody else has gone on meanwhile
+                self._hosts.rotate(-1)
+
+    def _open(self, dialect: Any, given: dict[str, Any]) -> Any:
+        connection = dialect.connect(**given)
+        try:
+            _mariadb_session(connection, dialect.loaded_dbapi.OperationalError)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def _mariadb_arguments(answer_s: int) -> dict[str, Any]:
@@ -254,7 +287,7 @@ def _mariadb_arguments(answer_s: int) -> dict[str, Any]:
     }
 
 
-def _mariadb_session(connection: Any, _record: Any) -> None:
+def _mariadb_session(connection: Any, failure: type[Exception]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         cursor.execute(
@@ -266,6 +299,9 @@ def _mariadb_session(connection: Any, _record: Any) -> None:
         cursor.execute("SHOW VARIABLES LIKE 'wsrep_on'")
         row = cursor.fetchone()
         if row and row[1] == "ON":
+            cursor.execute("SHOW STATUS LIKE 'wsrep_ready'")
+            if cursor.fetchone()[1] != "ON":
+                raise failure(NOT_READY, "This node is not part of its cluster now")
             # Each look waits until this node has what every other one has acknowledged.
             cursor.execute("SET SESSION wsrep_sync_wait = 1")
 
@@ -282,7 +318,3 @@ def _postgresql_arguments(answer_s: int) -> dict[str, Any]:
 
 
 _ARGUMENTS = {"mariadb+pymysql": _mariadb_arguments, "postgresql+psycopg": _postgresql_arguments}
-_SESSIONS: dict[str, Callable[[Any, Any], None]] = {
-    "mariadb+pymysql": _mariadb_session,
-    "postgresql+psycopg": lambda connection, record: None,
-}

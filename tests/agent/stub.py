@@ -173,9 +173,15 @@ class Bench:
         self.binder = FakeBinder()
         self.journal = Journal(None)
         self.machine = "m1"
+        self.lease_s = 0
         self.core = self.boot()
 
     def boot(self) -> Core:
+        """A new run of the agent on what the old one left, which has said hello."""
+        self.wake().hello()
+        return self.core
+
+    def wake(self) -> Core:
         """A new run of the agent on what the old one left."""
         tokens = (f"t{n}" for n in itertools.count())
         wiring = Wiring(
@@ -193,9 +199,8 @@ class Bench:
             self.journal,
             self.clock,
             random.Random(1),
-            Options(host="h", machine=self.machine),
+            Options(host="h", machine=self.machine, lease_s=self.lease_s),
         )
-        self.core.hello()
         return self.core
 
     def settle(self, seconds: float = 0.0) -> list[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import pytest
 
 from dolium import errors
@@ -25,19 +22,12 @@ def box(uuid: str) -> str:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     made = Bench()
-    made.core = boot(made)
+    made.lease_s = LEASE_S
+    made.boot()
     made.control.create(U, auto_heal=True)
     made.control.create(V)
     made.settle()
     return made
-
-
-def boot(bench: Bench) -> Any:
-    """An agent that promises."""
-    core = bench.boot()
-    core.options = msgspec.structs.replace(core.options, lease_s=LEASE_S)
-    core._lease = Lease(bench.clock, LEASE_S)
-    return core
 
 
 def states(bench: Bench) -> tuple[State, State]:
@@ -107,8 +97,7 @@ def test_one_that_can_not_be_stopped_does_not_spare_the_others(bench: Bench) -> 
 
 
 def test_a_new_run_without_an_answer_keeps_the_promise_too(bench: Bench) -> None:
-    core = boot(bench)
-    core.boot = ""
+    core = bench.wake()
     bench.clock.time += LEASE_S
     assert core.keep_promise() == [U]
     core.hello()
@@ -147,3 +136,36 @@ def test_what_is_told_anew_is_reported_again(bench: Bench) -> None:
     bench.control.changed[U] = bench.control.revision
     bench.settle()
     assert [fact.uuid for fact in bench.control.history[before:]] == [U]
+
+
+def test_what_ended_by_itself_after_coming_back_does_not_come_back_again(bench: Bench) -> None:
+    bench.clock.time += LEASE_S
+    assert bench.core.keep_promise() == [U]
+    bench.settle()  # answered, and passed over before the next look at the lease
+    bench.core.agenda.add(U)
+    bench.settle()
+    assert states(bench)[0] is State.RUNNING
+    bench.engine.exit(box(U))
+    bench.settle()
+    assert bench.core.keep_promise() == []
+    bench.settle()
+    assert states(bench)[0] is State.EXITED
+
+
+def test_a_new_run_of_the_agent_begins_no_new_lease(bench: Bench) -> None:
+    for _ in range(4):  # it is killed again and again, and nobody answers
+        bench.clock.time += LEASE_S / 3
+        bench.wake()
+    assert bench.core.keep_promise() == [U]
+    bench.core.hello()
+    bench.core.pull()
+    assert bench.core.keep_promise() == []
+    bench.settle()
+    assert states(bench) == (State.RUNNING, State.RUNNING)
+
+
+def test_another_run_of_the_machine_has_nothing_to_stop(bench: Bench) -> None:
+    bench.clock.time += LEASE_S
+    bench.machine = "another"
+    bench.wake()
+    assert bench.core.keep_promise() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from dolium.model.context import Context
 from dolium.model.host import Hello, Inventory
 from dolium.store import containers, groups, hosts, schema, upgrade
 from dolium.store.sqlite import Sqlite
-from dolium.store.store import Tx
+from dolium.store.store import Store, Tx
 from tests.control.world import FlatNetwork, TickingClock, World
 
 
@@ -249,7 +250,11 @@ def test_two_placers_keep_a_rule_together(tmp_path: Path) -> None:
     """On one database, each with its own picture of the hosts; any number of times."""
     path = tmp_path / "db"
     upgrade.upgrade(path)
-    stores = [Sqlite(path), Sqlite(path)]
+    keep_a_rule_together([Sqlite(path), Sqlite(path)])
+
+
+def keep_a_rule_together(stores: Sequence[Store]) -> None:
+    """A placer and a user with each store: there is one rack for each container, or none."""
     clock, quota = TickingClock(), conf.Quota(containers=-1, cpu=-1, memory=-1, disk=-1)
     link = Hosts(stores[0], clock, conf.Placing(), "deployment")
     for number in range(40):
@@ -267,7 +272,7 @@ def test_two_placers_keep_a_rule_together(tmp_path: Path) -> None:
             containers.create(context, f"c{number}-{n}", spec, run=True)
             placers[number].turn()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(stores))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -276,7 +281,7 @@ def test_two_placers_keep_a_rule_together(tmp_path: Path) -> None:
         rows = connection.execute(sa.select(schema.containers.c.host)).all()
         racks = [int(row[0][1:]) // 2 for row in rows if row[0]]
         assert sorted(racks) == list(range(20))
-        assert sum(row[0] is None for row in rows) == 10
+        assert sum(row[0] is None for row in rows) == 15 * len(stores) - 20
         (group,) = connection.execute(sa.select(schema.placement_groups.c.name)).all()
         assert group[0] == "web"
     for store in stores:

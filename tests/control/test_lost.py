@@ -8,7 +8,7 @@ from dolium import errors
 from dolium.control.lost import OPERATOR, PROMISE
 from dolium.model.container import RestartPolicy, Verb
 from dolium.model.metric import HEALED
-from dolium.store import liveness
+from dolium.store import containers, liveness
 from tests.control.fleet import PULL_S, Fleet
 
 SILENT = 30 + PULL_S + 3
@@ -194,6 +194,27 @@ def test_agents_that_promised_stop_what_may_run_elsewhere() -> None:
     assert fleet.on(uuid) == [host]
 
 
+def test_who_is_answered_late_in_its_silence_is_not_given_up() -> None:
+    """Its sign of life waits in the memory of a process that dies."""
+    fleet = Fleet(lease_s=30)
+    uuid = fleet.place(auto_heal=True)
+    machine = fleet.machines["host1"]
+    machine.link.cut = True
+    fleet.run(30 + PULL_S + 50)
+    assert fleet.state("host1") == (True, False, None)
+    assert machine.core is not None
+    machine.link.cut = False
+    machine.core.pull()
+    machine.link.cut = True
+    fleet.heartbeats._names.clear()
+    for _ in range(2):
+        machine.core.keep_promise()
+        machine.second(1)
+    assert machine.live() == [uuid]
+    fleet.run(25)  # and there are never two
+    assert fleet.shown(uuid)[0] == "host1"
+
+
 def test_a_promise_is_for_what_the_agent_knows() -> None:
     fleet = Fleet(lease_s=30)
     late, doomed = fleet.place(), fleet.place(name="c2", auto_heal=True)
@@ -299,6 +320,29 @@ def test_what_was_to_be_deleted_is_gone_with_the_host(fleet: Fleet) -> None:
     fleet.machines["host1"].power(True)
     fleet.run(2 * PULL_S)
     assert not fleet.machines["host1"].engine.boxes
+
+
+def test_what_was_deleted_is_remembered_for_as_long_as_its_host_is_away(fleet: Fleet) -> None:
+    uuid = fleet.place()
+    fleet.machines["host1"].power(False)
+    fleet.services.declare("host1")
+    fleet.containers.delete(fleet.who(), fleet.containers.find(fleet.who(), uuid), force=True)
+    fleet.run(20)
+    assert fleet.services.host("host1").containers == 0
+
+    def sweep() -> None:
+        long_ago = fleet.clock.now() - 10
+        fleet.store.write(lambda tx: containers.trim(tx, long_ago))
+
+    fleet.run(20)
+    sweep()
+    fleet.machines["host1"].power(True)
+    machine = fleet.machines["host1"]
+    assert machine.core is not None
+    machine.core.hello()
+    sweep()
+    fleet.run(2 * PULL_S)
+    assert not machine.engine.boxes
 
 
 def test_what_had_ended_is_not_run_again(fleet: Fleet) -> None:

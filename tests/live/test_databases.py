@@ -21,6 +21,7 @@ from dolium.store.schema import HEAD, metadata
 from dolium.store.server import Server, engine
 from tests import databases
 from tests.control import test_containers, world
+from tests.control.test_groups import keep_a_rule_together
 from tests.databases import SERVERS, Database
 from tests.live.crowd import Crowd, check
 from tests.stories.telling import Telling, stories
@@ -132,7 +133,13 @@ def test_what_many_do_at_once_adds_up(server: Database, store: Server) -> None:
     crowd = Crowd(lambda: Server(server.url("kept")), each=25)
     crowd.play()
     assert check(store) > 0
+    assert crowd.lost > 0
+    assert crowd.moved > 0
     assert not crowd.put_off, "nobody has to ask twice because of others"
+
+
+def test_placers_keep_a_rule_together(server: Database, store: Server) -> None:
+    keep_a_rule_together([Server(server.url("kept")) for _ in range(3)])
 
 
 def test_nothing_is_lost_or_doubled_when_the_server_dies(server: Database, store: Server) -> None:

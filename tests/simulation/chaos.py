@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+ABSENT: dict[str, float] = {
+    **{"watch": 7, "fence": 3, "heal": 3, "judge": 1, "tell": 4, "on": 1, "verb": 6, "beat": 12},
+    **{"mend": 1, "power": 0, "die": 1},
+}
+"""Of all profiles in which hosts are not heard of for long."""
 PROFILES: tuple[dict[str, float], ...] = (
     {},
     {"kills": 0.4},
@@ -32,6 +37,11 @@ PROFILES: tuple[dict[str, float], ...] = (
     {"snapshot": 16, "restore": 10, "kills": 0.1, "link": 0.05},
     {"jump": 12, "kills": 0.1, "end": 6},
     {"kills": 0.1, "link": 0.1, "engine": 0.05, "store": 0.05, "races": 0.2, "cut": 2, "power": 2},
+    {"races": 0.5, "groups": 0.8, "create": 12, "place": 10, "delete": 4, "beat": 30},
+    {**ABSENT, "cut": 4, "races": 0.3},
+    {**ABSENT, "off": 4, "races": 0.4, "kills": 0.1},
+    {**ABSENT, "off": 2, "cut": 2, "link": 0.1, "store": 0.05, "wake": 4, "kills": 0.15},
+    {**ABSENT, "off": 3, "cut": 2, "lie": 2, "snapshot": 6, "restore": 4},
 )
 """How likely what goes wrong; one schedule has one of these, so that some things go far.
 
@@ -121,6 +131,15 @@ class Chaos:
     def chance(self, probability: float) -> bool:
         """Whether something with this probability happens now."""
         return self.on and self.rng.random() < probability
+
+    @contextmanager
+    def truce(self) -> Iterator[None]:
+        """Nothing goes wrong inside."""
+        before, self.on = self.on, False
+        try:
+            yield
+        finally:
+            self.on = before
 
     @contextmanager
     def mortal(self) -> Iterator[None]:

@@ -7,22 +7,29 @@ import sqlite3
 import uuid as uuids
 from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, TypeVar, cast
 
 import sqlalchemy as sa
 
 from dolium import conf, errors
 from dolium.control.containers import Containers
+from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
 from dolium.control.networks import Networks
 from dolium.control.placer import Placed, Placer
+from dolium.control.services import Services
+from dolium.drivers.fence.base import Driver as Fence
 from dolium.drivers.network.base import Driver
 from dolium.model.network import FixedIp, Network, Port, Subnet
 from dolium.store import containers, hosts, projects
 from dolium.store.hints import Hints
+from dolium.store.idle import execute
 from dolium.store.schema import metadata
 from dolium.store.sqlite import Sqlite
-from dolium.store.store import Tx
+from dolium.store.store import Store, Tx
+from tests.simulation.absence import Slow, WatchedLost
 from tests.simulation.chaos import Chaos, Clock, ControlKilled
 from tests.simulation.machines import DEPLOYMENT
 
@@ -39,6 +46,20 @@ BEGIN SELECT RAISE(ABORT, 'an action was closed twice'); END
 RETURNED_ONCE = """
 CREATE TRIGGER used_{table} BEFORE UPDATE ON {table} WHEN NEW.used_cpu_m < 0
 BEGIN SELECT RAISE(ABORT, 'more was given back than taken'); END
+"""
+LOCKED = """
+CREATE TABLE touched (id INTEGER);
+CREATE TABLE locked (id INTEGER);
+CREATE TRIGGER touched_new AFTER INSERT ON placement_groups
+BEGIN INSERT INTO touched VALUES (NEW.id); END;
+CREATE TRIGGER touched_old AFTER UPDATE ON placement_groups
+BEGIN INSERT INTO touched VALUES (NEW.id); END;
+CREATE TRIGGER locked_group BEFORE UPDATE ON placement_groups
+WHEN EXISTS (SELECT 1 FROM locked WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'locked by somebody else'); END;
+"""
+"""Row locks of groups: whoever comes in the midst of a transaction that has touched one has to
+wait, which here means to try later.
 """
 NEVER_BACK = """
 CREATE TRIGGER back_{table} BEFORE UPDATE ON {table} WHEN NEW.revision < OLD.revision
@@ -107,6 +128,7 @@ class FragileStore(Sqlite):
         self._under_way: Tx | None = None
         self.write(lambda tx: metadata.create_all(tx.connection))
         self._trigger(CLOSED_ONCE)
+        self._raw().executescript(LOCKED)
         for table in ("hosts", "projects"):
             self._trigger(RETURNED_ONCE.format(table=table))
             self._trigger(NEVER_BACK.format(table=table))
@@ -144,7 +166,9 @@ class FragileStore(Sqlite):
     def write(self, work: Callable[[Tx], T]) -> T:
         """See Store."""
         chaos = self.chaos
-        if chaos is None or not chaos.chance(chaos.store_faults):
+        if chaos is None:  # it is being made
+            return super().write(work)
+        if not chaos.chance(chaos.store_faults):
             return self._write(work)
         fate = chaos.rng.choice(list(self.FATES))
         chaos.note(f"  commit: {fate}")
@@ -152,7 +176,14 @@ class FragileStore(Sqlite):
         return answer
 
     def _write(self, work: Callable[[Tx], T]) -> T:
-        return self._amid(self._under_way, work) if self._under_way else super().write(work)
+        if self._under_way:
+            return self._amid(self._under_way, work)
+
+        def alone(tx: Tx) -> T:
+            execute(tx.connection, "DELETE FROM touched")
+            return work(tx)
+
+        return super().write(alone)
 
     def _refused(self, work: Callable[[Tx], T]) -> T:
         raise errors.Unanswered(what="The database", why="simulated lock")
@@ -199,16 +230,24 @@ class FragileStore(Sqlite):
         theirs is too, which a server would not do.)
         """
         before, self._under_way = self._under_way, tx
+        execute(tx.connection, "INSERT INTO locked SELECT id FROM touched")
         try:
             yield
         finally:
             self._under_way = before
+            if before is None:
+                execute(tx.connection, "DELETE FROM locked")
 
     def _amid(self, tx: Tx, work: Callable[[Tx], T]) -> T:
-        with tx.connection.begin_nested():
-            own = Tx(tx.connection)
-            value = work(own)
-            self._follow(own)
+        try:
+            with tx.connection.begin_nested():
+                own = Tx(tx.connection)
+                value = work(own)
+                self._follow(own)
+        except sqlite3.IntegrityError as error:
+            if "locked" not in str(error):
+                raise
+            raise errors.Unanswered(what="The database", why="a lock") from None
         return value
 
     def _follow(self, tx: Tx) -> None:
@@ -247,6 +286,22 @@ class ContendedPlacer(Placer):
         return super()._claim(tx, ready)
 
 
+@dataclass
+class Outside:
+    """What a process of the control side meets besides the database."""
+
+    new_id: Callable[[], str]
+    heal_id: Callable[[], str]
+    """For the requests of healers."""
+    fence: Fence
+    others: Callable[[Process], None]
+    """What else goes on in the midst of a transaction of this one."""
+    between: Callable[[Process], None]
+    """What else goes on before a healer writes what it decided."""
+    moved: Callable[[str, str], None]
+    """See WatchedLost."""
+
+
 class Process:
     """One process of the control side: an API and a conductor, with nothing but the database in
     common with the others.
@@ -257,33 +312,39 @@ class Process:
         name: str,
         chaos: Chaos,
         store: FragileStore,
-        new_id: Callable[[], str],
-        others: Callable[[Process], None],
+        outside: Outside,
     ) -> None:
-        """others: what else goes on in the midst of a transaction of this one."""
         self.name = name
         self.clock = Clock(chaos.time, chaos.rng)
         self._chaos = chaos
         self._store = store
-        self._new_id = new_id
-        self._others = others
+        self._outside = outside
         self.rebirth()
 
     def rebirth(self) -> None:
         """A new one in its place."""
-        rng, store = self._chaos.rng, self._store
+        rng, store, outside = self._chaos.rng, self._store, self._outside
         quota = conf.Quota(containers=QUOTA, cpu=-1, memory=-1, disk=-1)
         networks = Networks(store, FlatNetwork())
-        self.placer = ContendedPlacer(store, self.clock, networks, rng, lambda: self._others(self))
+        others = partial(outside.others, self)
+        self.placer = ContendedPlacer(store, self.clock, networks, rng, others)
         self.containers = Containers(
             store,
             self.clock,
             quota,
             rng,
-            new_id=self._new_id,
+            new_id=outside.new_id,
             place=self.placer.follow if rng.random() < 0.5 else None,
         )
-        self.hosts = Hosts(store, self.clock, conf.Placing(cpu_ratio=1.0), DEPLOYMENT)
+        self.heartbeats = Heartbeats(store, self.clock)
+        placing = conf.Placing(cpu_ratio=1.0)
+        self.hosts = Hosts(store, self.clock, placing, DEPLOYMENT, self.heartbeats.heard)
+        self.services = Services(store, self.clock)
+        slow = cast("Store", Slow(store, partial(outside.between, self)))
+        self.lost = WatchedLost(
+            slow, self.clock, conf.Hosts(), [outside.fence], new_id=outside.heal_id
+        )
+        self.lost.moved = outside.moved
 
     def place(self) -> int:
         """A turn of its placer."""

@@ -79,8 +79,29 @@ def always(world: World) -> None:
     overfull = world.store.rows(
         "SELECT name FROM hosts"
         " WHERE used_cpu_m > total_cpu_m OR used_memory_mib > total_memory_mib"
+        " OR used_dedicated > total_dedicated"
     )
     holds(not overfull, f"more is taken than there is: {overfull}")
+    _groups(world)
+
+
+def _groups(world: World) -> None:
+    """Hard rules hold, whoever placed."""
+    racks = {m.name: (m.place.zone, m.place.rack) for m in world.machines}
+    members: dict[tuple[str, str], list[str]] = {}
+    for project, group, host in world.store.rows(
+        "SELECT g.project_id, g.name, c.host FROM containers AS c"
+        " JOIN placement_groups AS g ON g.id = c.group_id WHERE c.host IS NOT NULL"
+    ):
+        members.setdefault((project, group), []).append(host)
+    for (project, group), hosts in members.items():
+        where = f"{group} of {project} on {hosts}"
+        if group == "apart":
+            holds(len(hosts) == len(set(hosts)), f"two on one host: {where}")
+        if group == "racks":
+            holds(len(hosts) == len({racks[host] for host in hosts}), f"two in a rack: {where}")
+        if group == "near":
+            holds(len({racks[host] for host in hosts}) == 1, f"in several racks: {where}")
 
 
 def at_each_start(world: World, machine: Machine) -> Callable[[str], None]:
@@ -144,7 +165,8 @@ class HostWatcher:
         found = self._world.store.rows("SELECT boot FROM hosts WHERE name = ?", self._host)
         if not found:
             return
-        page = self._world.process().hosts.wishes(self._host, found[0][0], self._since, 0)
+        # Not as the host itself, for which it would be a sign of life.
+        page, _ = self._world.process().hosts._page(self._host, found[0][0], self._since)
         if page.full:
             self._known.clear()
         for wish in page.wishes:
@@ -245,7 +267,7 @@ def _sums(world: World, rows: list[Observed]) -> None:
     placed = {row.uuid for row in rows if row.host is not None}
     holds(claims.keys() == placed, f"claims of {claims.keys() ^ placed}")
     for host in table(world, "hosts"):
-        for name in ("cpu_m", "memory_mib", "disk_gib"):
+        for name in ("cpu_m", "memory_mib", "disk_gib", "dedicated"):
             taken = sum(c[name] for c in claims.values() if c["host"] == host["name"])
             used = host[f"used_{name}"]
             holds(used == taken, f"{host['name']}: {name} {used}, claims {taken}")

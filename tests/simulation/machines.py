@@ -25,6 +25,15 @@ STRANGER = "e0000000-0000-4000-8000-000000000000"
 SIZES = (2, 4, 4, 8)
 """Cores of machines."""
 ZONES = ("nova", "nova", "other")
+RACKS = ("r1", "r1", "r2", "r3")
+GROUPS: tuple[dict[str, str], ...] = (
+    {"group": "apart", "anti_affinity": "node"},
+    {"group": "racks", "anti_affinity": "rack"},
+    {"group": "near", "affinity": "rack", "soft_anti_affinity": "node"},
+    {"group": "soft", "soft_anti_affinity": "rack"},
+    {"group": "even"},
+)
+"""Of each project. All of one group are under its rules, so that these hold at any time."""
 
 
 class Engine(Fake):
@@ -178,9 +187,19 @@ class Engine(Fake):
 class Machine:
     """One host; `core` is None while its agent is dead."""
 
-    def __init__(self, name: str, chaos: Chaos, wire: Wire, link: Control) -> None:
+    def __init__(
+        self, name: str, chaos: Chaos, wire: Wire, link: Control, lease_s: int = 0
+    ) -> None:
+        """lease_s: what its agent promises."""
         self.name = name
-        self.zone = chaos.rng.choice(ZONES)
+        self.place = Place(
+            zone=chaos.rng.choice(ZONES),
+            rack=chaos.rng.choice(RACKS),
+            enable_cpu_pinning=chaos.rng.random() < 0.5,
+        )
+        self.on = True
+        """Whether it has power."""
+        self.lease_s = lease_s
         self.clock = Clock(chaos.time, chaos.rng)
         self.wire = wire
         self._chaos = chaos
@@ -210,7 +229,9 @@ class Machine:
         return self.journal.has("wish")
 
     def wake(self) -> None:
-        """A new run of the agent."""
+        """A new run of the agent, where none is."""
+        if self.core is not None or not self.on:
+            return
         self.wiring = Wiring(
             self.journal,
             self.binder,
@@ -226,7 +247,12 @@ class Machine:
             self.journal,
             self.clock,
             self._chaos.rng,
-            Options(host=self.name, place=Place(zone=self.zone), machine=f"kernel-{self._boots}"),
+            Options(
+                host=self.name,
+                place=self.place,
+                machine=f"kernel-{self._boots}",
+                lease_s=self.lease_s,
+            ),
         )
 
     def do(self, what: str, action: Callable[[Core], object]) -> None:
@@ -261,6 +287,45 @@ class Machine:
             core.agenda.done(uuid)
 
     # --- what befalls a machine ----------------------------------------------------------------
+
+    def guard(self) -> None:
+        """Each time that passes, where a promise is to be kept: systemd starts again what is dead,
+        and the agent looks at its lease every second.
+        """
+        if not self.lease_s or not self.on:
+            return
+        self.engine.flush()
+        self.engine.revive()
+        self.engine.stopping = "rest"
+        self.wake()
+        try:
+            with self._chaos.mortal():
+                self._promise()
+        except Killed:
+            self._chaos.note(f"{self.name}: the agent is dead, which looked at its lease")
+            self.core = None
+            self.wake()
+        with self._chaos.truce():
+            self._promise()
+        self.engine.stopping = "stop"
+
+    def _promise(self) -> None:
+        assert self.core is not None
+        if stopped := self.core.keep_promise():
+            self._chaos.note(f"{self.name}: no lease, stopped {[uuid[:4] for uuid in stopped]}")
+
+    def off(self) -> None:
+        """It has no power any more."""
+        self.core = None
+        self.on = False
+        self.engine.crash(survive=False)
+
+    def start(self) -> None:
+        """It has power again."""
+        self.on = True
+        self.lose_power()
+        self.engine.revive()
+        self.wake()
 
     def lose_power(self) -> None:
         """The whole machine starts again: what is on its disks stays."""

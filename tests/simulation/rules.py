@@ -14,14 +14,16 @@ from dolium.agent import commands, converge, passes
 from dolium.agent.core import Core
 from dolium.agent.notes import Life, Notes
 from dolium.agent.passes import Pass, Tools
+from dolium.control import lost
 from dolium.control.hosts import Hosts
 from dolium.control.placer import Placed, Placer
 from dolium.model.container import Verb
 from dolium.model.wish import Command, Facts, Result
-from dolium.store import containers, hosts, projects, schema
+from dolium.store import containers, hosts, liveness, projects, schema, services
 from dolium.store.plain import Plain
 from dolium.store.store import Connection, Tx
 from dolium.undo import Undo
+from tests.simulation.chaos import ABSENT
 
 Patch = pytest.MonkeyPatch
 
@@ -232,6 +234,76 @@ def a_machine_that_started_again_is_noticed(patch: Patch) -> None:
     patch.setattr(Tools, "incarnation", lambda tools: tools.engine.incarnation())
 
 
+# --- of hosts that are not heard of -------------------------------------------------------------
+
+
+def a_proof_is_about_the_sign_of_life_that_was_seen(patch: Patch) -> None:
+    """Instead: about whichever came last."""
+    really = liveness.prove
+
+    def prove(tx: Tx, name: str, beat: int, proof: str) -> bool:
+        life = liveness.get(tx.connection, name)
+        return really(tx, name, life.beat if life else beat, proof)
+
+    patch.setattr(liveness, "prove", prove)
+
+
+def a_proof_cuts_off_the_boot_it_is_about(patch: Patch) -> None:
+    """Instead: whoever lives after all goes on."""
+    really = liveness.prove
+
+    def prove(tx: Tx, name: str, beat: int, proof: str) -> bool:
+        host = hosts.get(tx.connection, name)
+        done = really(tx, name, beat, proof)
+        if done and host:
+            services.say(tx, name, boot=host.boot, epoch=host.epoch)
+        return done
+
+    patch.setattr(liveness, "prove", prove)
+
+
+def who_takes_from_a_lost_host_asks_whether_it_still_is(patch: Patch) -> None:
+    """Instead: it was when he looked."""
+    patch.setattr(lost, "_still_lost", hosts.stamp)
+
+
+def a_silent_host_is_counted_before_it_is_answered(patch: Patch) -> None:
+    """Instead: its sign of life waits for those of others."""
+    patch.setattr(liveness, "answered", lambda tx, name, boot: True)
+
+
+def without_a_lease_exclusive_ones_stop(patch: Patch) -> None:
+    """Instead: they go on."""
+    patch.setattr(Core, "keep_promise", lambda core: [])
+
+
+def a_restart_begins_no_new_lease(patch: Patch) -> None:
+    """Instead: each run of the agent has one of its own."""
+    patch.setattr(Notes, "renewed", lambda notes, machine: None)
+
+
+def who_lost_a_container_is_told_that_it_is_gone_from_him(patch: Patch) -> None:
+    """Instead: only of those that were deleted."""
+    really = containers.bury
+
+    def bury(tx: Tx, uuid: str, host: str, revision: int, at: float) -> None:
+        if not containers.observed(tx.connection, [uuid]):
+            really(tx, uuid, host, revision, at)
+
+    patch.setattr(containers, "bury", bury)
+
+
+PROMISED: dict[str, float] = {
+    **ABSENT,
+    "promise": 1,
+    "cut": 4,
+    "mend": 0,
+    "fence": 0,
+    "watch": 14,
+    "heal": 8,
+}
+"""Only a promise proves anything, and links stay cut."""
+BROKEN: dict[str, float] = {**PROMISED, "races": 1.0, "mend": 3}
 RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     results_are_kept_until_acknowledged: {"kills": 0.2},
     a_command_is_carried_out_once: {},
@@ -263,5 +335,19 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
         **{"pull": 12, "step": 12, "beat": 12, "delete": 9},
     },
     a_machine_that_started_again_is_noticed: {"power": 9},
+    a_proof_is_about_the_sign_of_life_that_was_seen: BROKEN,
+    a_proof_cuts_off_the_boot_it_is_about: {**ABSENT, "cut": 4, "lie": 3},
+    who_takes_from_a_lost_host_asks_whether_it_still_is: {**ABSENT, "off": 4, "races": 1.0},
+    a_silent_host_is_counted_before_it_is_answered: BROKEN,
+    without_a_lease_exclusive_ones_stop: PROMISED,
+    a_restart_begins_no_new_lease: {**PROMISED, "kills": 0.9},
+    who_lost_a_container_is_told_that_it_is_gone_from_him: {**ABSENT, "off": 4},
 }
 """Each rule with what has to go wrong for its lack to show."""
+FIRST: dict[Callable[[Patch], None], int] = {
+    a_proof_is_about_the_sign_of_life_that_was_seen: 53,
+    who_takes_from_a_lost_host_asks_whether_it_still_is: 12,
+    without_a_lease_exclusive_ones_stop: 5,
+    a_restart_begins_no_new_lease: 82,
+}
+"""Seeds that showed the lack of a rule the last time: tried first, as a search costs much."""

@@ -30,7 +30,7 @@ def _play(world: World) -> None:
     for machine in world.machines:
         machine.engine.witness = invariants.at_each_start(world, machine)
     world.begin()
-    for _ in range(world.rng.randint(2, 8) + len(world.machines)):
+    for _ in range((world.rng.randint(2, 8) + len(world.machines)) * 3 // 4):
         world.play(10)
         invariants.always(world)
         world.rng.choice(watchers).read()

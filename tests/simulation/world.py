@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from dolium import errors
 from dolium.agent.core import Core
@@ -13,11 +13,12 @@ from dolium.link.local import LocalControl
 from dolium.model import record
 from dolium.model.container import ASKS, RestartPolicy, Spec, Verb
 from dolium.model.context import Context
-from dolium.model.host import Hello, Welcome
-from dolium.model.wish import Ack, Facts, Fate, Page
+from tests.simulation import absence
+from tests.simulation.absence import TICK_S, Switch
 from tests.simulation.chaos import Chaos, ControlKilled, Wire
-from tests.simulation.control import FragileStore, Process
-from tests.simulation.machines import STRANGER, ZONES, Machine
+from tests.simulation.control import FragileStore, Outside, Process
+from tests.simulation.link import Link
+from tests.simulation.machines import GROUPS, STRANGER, ZONES, Machine
 
 T = TypeVar("T")
 
@@ -31,34 +32,7 @@ MOST_STEPS = 200
 LOOKS = 4
 """Quiet looks after which nothing more is going to be tidied."""
 PROJECTS = ("p1", "p2")
-
-
-class Link:
-    """An agent's way to the control side: as bad as the dice want it, each time to any process."""
-
-    def __init__(self, world: World, wire: Wire) -> None:
-        self._world = world
-        self._wire = wire
-
-    def _carry(self, what: str, call: Callable[[LocalControl], T]) -> T:
-        return cast("T", self._wire.message(what, lambda: self._world.answer(call)))
-
-    def hello(self, hello: Hello) -> Welcome:
-        """See link.base; whoever says it listens to no older answers."""
-        self._wire.forget()
-        return self._carry("hello", lambda control: control.hello(hello))
-
-    def wishes(self, host: str, boot: str, since: int, wait_s: float) -> Page:
-        """See link.base."""
-        return self._carry("wishes", lambda control: control.wishes(host, boot, since, 0))
-
-    def post(self, facts: Facts) -> Ack:
-        """See link.base."""
-        return self._carry("post", lambda control: control.post(facts))
-
-    def fate(self, host: str, uuids: Sequence[str]) -> Fate:
-        """See link.base."""
-        return self._carry("fate", lambda control: control.fate(host, uuids))
+LEASE_S = 30
 
 
 class World:
@@ -81,12 +55,21 @@ class World:
         self._policy: str | None = None
         self.gone: set[str] = set()
         """Hosts declared gone, whose containers may live elsewhere although they live there."""
-        hosts = self.rng.choice(HOSTS)
+        self.absent = "watch" in self.chaos.bad
+        """Whether hosts fall silent and conductors do something about it."""
+        promise = self.absent and self.rng.random() < self.chaos.bad.get("promise", 0.5)
+        self.lease_s = LEASE_S if promise else 0
+        hosts = self.rng.choice(HOSTS) + self.absent
         processes = self.rng.choice(PROCESSES) if hosts > 1 else 1
-        self.processes = [
-            Process(f"c{n}", self.chaos, store, self._new_id, self._others)
-            for n in range(processes)
-        ]
+        outside = Outside(
+            new_id=self._new_id,
+            heal_id=self._heal_id,
+            fence=Switch(self),
+            others=self._others,
+            between=self._between,
+            moved=self._moved,
+        )
+        self.processes = [Process(f"c{n}", self.chaos, store, outside) for n in range(processes)]
         self.machines = [self._machine(f"h{n}") for n in range(hosts)]
         self.chaos.note(f"{hosts} hosts, {processes} processes, what goes wrong: {self.chaos.bad}")
         if self.rng.random() < 0.3:
@@ -94,12 +77,28 @@ class World:
 
     def _machine(self, name: str) -> Machine:
         wire = Wire(self.chaos, name)
-        return Machine(name, self.chaos, wire, Link(self, wire))
+        return Machine(name, self.chaos, wire, Link(self, wire), self.lease_s)
 
     def _new_id(self) -> str:
         uuid = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
         self.policies[uuid] = self._policy
         return uuid
+
+    def _heal_id(self) -> str:
+        uuid = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
+        self.asked[f"req-{uuid}"] = self.clock.at
+        return uuid
+
+    def _moved(self, uuid: str, host: str) -> None:
+        """A container of a lost host is about to be made anew elsewhere."""
+        self.chaos.note(f"  {uuid[:4]} is made anew, {host} is lost")
+        ((proof, held),) = self.store.rows("SELECT proof, held FROM hosts WHERE name = ?", host)
+        if proof is None or held:
+            raise AssertionError(f"{uuid[:4]} is made anew: proof {proof}, held {held}")
+        machine = next(machine for machine in self.machines if machine.name == host)
+        live = [box for box in machine.engine.boxes.values() if box.alive]
+        if host not in self.gone and uuid in {box.labels.uuid for box in live}:
+            raise AssertionError(f"{uuid[:4]} is made anew while it lives on {host}")
 
     def process(self) -> Process:
         """Any of the control side's processes."""
@@ -116,7 +115,10 @@ class World:
 
     def attempt(self, what: str, action: Callable[[Process], object]) -> None:
         """Something that a process of the control side does; it may die of it."""
-        process = self.process()
+        self.by(self.process(), what, action)
+
+    def by(self, process: Process, what: str, action: Callable[[Process], object]) -> None:
+        """The same of this one."""
         try:
             self.chaos.note(f"{process.name} {what}: {action(process)}")
         except ControlKilled:
@@ -126,13 +128,21 @@ class World:
 
     def _others(self, process: Process) -> None:
         """What goes on in the midst of a transaction of one process."""
+        self._race(World.resize, World.resize, World.delete, World.create, World.place)
+
+    def _between(self, process: Process) -> None:
+        """What goes on between a look of one process and what it writes then."""
+        back = absence.come_back
+        self._race(back, back, back, absence.judge, absence.fence, absence.heal, World.delete)
+
+    def _race(self, *actions: Callable[[World], None]) -> None:
         if self._racing or not self.chaos.chance(self.chaos.races):
             return
         self._racing = True
         self.chaos.note("  meanwhile:")
         try:
             for _ in range(self.rng.randint(1, 3)):
-                self.rng.choice([self.resize, self.resize, self.delete, self.create, self.place])()
+                self.rng.choice(actions)(self)
         finally:
             self._racing = False
 
@@ -152,20 +162,23 @@ class World:
     def create(self) -> None:
         rng = self.rng
         policy = rng.choice([None, None, None, "always", "on-failure", "unless-stopped"])
+        alone = rng.random() < 0.1
         spec = Spec(
             image=rng.choice(["app"] * 9 + ["nosuch"]),
             command=rng.choice([["top"]] * 5 + [["sleep", "7"], ["false"], ["nosuch"]]),
-            cpu=rng.choice([0.5, 1.0, 3.0]),
+            cpu=rng.choice([1.0, 2.0]) if alone else rng.choice([0.5, 1.0, 3.0]),
+            cpu_policy="dedicated" if alone else "shared",
+            hints=rng.choice(GROUPS) if rng.random() < self.chaos.bad.get("groups", 0.4) else {},
             availability_zone=rng.choice([None, None, None, *ZONES[1:]]),
             restart_policy=RestartPolicy(name=policy, retries=rng.choice("03")) if policy else None,
-            auto_heal=rng.random() < 0.3,
+            auto_heal=rng.random() < (0.7 if self.absent else 0.3),
             auto_remove=policy is None and rng.random() < 0.1,
         )
         run, project = rng.random() < 0.8, rng.choice(PROJECTS)
 
         def ask(process: Process) -> str:
             row = process.containers.create(self.who(project), "c", spec, run)
-            return f"{row.uuid[:4]} run={run} {spec.command} {policy}"
+            return f"{row.uuid[:4]} run={run} {spec.command} {policy} {spec.hints}"
 
         self._policy = policy
         self.attempt("user creates", ask)
@@ -243,7 +256,7 @@ class World:
 
     def wake(self) -> None:
         for machine in self.machines:
-            if machine.core is None:
+            if machine.core is None and machine.on:
                 self.chaos.note(f"{machine.name}: a new agent")
                 machine.wake()
 
@@ -268,7 +281,7 @@ class World:
 
     def die(self) -> None:
         machine = self.machine()
-        if not machine.engine._down:
+        if machine.on and not machine.engine._down:
             survive = self.rng.random() < 0.5
             self.chaos.note(f"{machine.name}: the engine dies, containers live on: {survive}")
             machine.engine.crash(survive=survive)
@@ -277,7 +290,7 @@ class World:
     def recover(self) -> None:
         """What is down does not stay so for long."""
         for machine in self.machines:
-            if machine.engine._down:
+            if machine.on and machine.engine._down:
                 self.chaos.note(f"{machine.name}: the engine is back")
                 machine.engine.revive()
             machine.engine.registry_answers = True
@@ -318,6 +331,8 @@ class World:
     def power(self) -> None:
         """A machine starts again as a whole."""
         machine = self.machine()
+        if not machine.on:
+            return
         self.chaos.note(f"{machine.name}: the machine starts again")
         machine.lose_power()
         self.downs = True
@@ -329,7 +344,7 @@ class World:
 
     def restore(self) -> None:
         machine = self.machine()
-        if machine.snapshot:
+        if machine.snapshot and not self.lease_s:  # a promise is for what the journal knows
             self.chaos.note(f"{machine.name}: the agent's disk is as in the backup")
             machine.roll_back()
             self.downs = True
@@ -353,7 +368,15 @@ class World:
         if span > 10.0:
             for machine in self.machines:  # no engine is as slow as that
                 machine.engine.flush()
-        self.clock.at += span
+        self.elapse(span)
+
+    def elapse(self, span: float) -> None:
+        """Time passes; who has promised something keeps it meanwhile."""
+        while span > 0.0:
+            self.clock.at += min(span, TICK_S) if self.lease_s else span
+            span = span - TICK_S if self.lease_s else 0.0
+            for machine in self.machines:
+                machine.guard()
         self.chaos.note(f"time passes: {self.clock.at - 1_800_000_000:.1f}")
 
     def beat(self) -> None:
@@ -392,6 +415,14 @@ class World:
         (jump, 1),
         (sweep, 1),
         (time, 5),
+        (absence.watch, 0),
+        (absence.judge, 0),
+        (absence.fence, 0),
+        (absence.heal, 0),
+        (absence.off, 0),
+        (absence.on, 0),
+        (absence.tell, 0),
+        (absence.lie, 0),
     )
     """What happens, and how often. Whatever else can befall a Dolium is a method and a row here;
     a profile (chaos.py) may give a row another weight.
@@ -423,6 +454,10 @@ class World:
         self.chaos.deliver(len(self.chaos.delayed) // 2)
         for machine in self.machines:
             machine.wire.state = "whole"
+            if not machine.on:
+                machine.start()
+            if self.absent:
+                self.process().services.force_down(machine.name, False)
             machine.engine.flush()
             machine.engine.registry_answers = True
             machine.engine.revive()
@@ -431,19 +466,25 @@ class World:
         for count in range(most):  # a container that keeps failing never lets it become quiet
             if count == 2:  # the last messages of the bad times arrive when all seems well
                 self.chaos.deliver(len(self.chaos.delayed))
+                absence.on(self)  # one of them may have turned a machine off
+            if self.absent and count < 4:
+                absence.settle(self)
             moved = self.process().place() > 0
             for machine in self.machines:
                 moved |= self._round(machine)
             self.clock.at += LONGEST_WAIT_S
             quiet = 0 if moved else quiet + 1
             if quiet == LOOKS:
-                return
+                break
+        self.gone.clear()
 
     def _round(self, machine: Machine) -> bool:
         """What an agent does in a while; whether there was anything to do."""
         machine.do("pull", lambda core: core.pull().revision)
         core = machine.core
         assert core is not None
+        if self.lease_s:
+            core.keep_promise()  # what was stopped for a lease comes back
         taken = 0
         while machine.engine.news() or (core.agenda.next_at() or inf) <= machine.clock.monotonic():
             machine.do("step", machine.step)
