@@ -107,7 +107,7 @@ class Control:
     ) -> None:
         clock, rng, meter = SystemClock(), random.Random(), store.meter
         self.registry = watching.of_store(
-            store, clock, (Source.API, Source.CONDUCTOR, Source.AGENT)
+            store, (Source.API, Source.CONDUCTOR, Source.AGENT), clock
         )
         self.link = LocalHosts()
         self.networks = Networks(store, network_driver(config, deployment))
