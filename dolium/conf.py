@@ -45,11 +45,7 @@ class Default(Struct, frozen=True):
     host: Annotated[str, _about("Name of this host; empty: the machine's own.")] = ""
     debug: Annotated[bool, _about("Log more.")] = False
     log_format: Annotated[
-        str,
-        _about(
-            "Form of the log: `text`, or `json` with one object per line.",
-            pattern="^(text|json)$",
-        ),
+        str, _about("Form of the log: `text`, or `json` for programs.", pattern="^(text|json)$")
     ] = "text"
     min_free_mib: Annotated[
         int, _about("Refuse to start with less free disk than this, in MiB.", ge=0)
@@ -298,21 +294,14 @@ class Metrics(Struct, frozen=True):
         str, _about("Address it listens on; one that is not loopback needs tls_cert and tls_key.")
     ] = "127.0.0.1"
     api_port: Annotated[int, _about("TCP port of an API process; 0: none.", ge=0, le=65535)] = 0
-    conductor_port: Annotated[
-        int, _about("TCP port of a conductor process; 0: none.", ge=0, le=65535)
-    ] = 0
-    agent_port: Annotated[int, _about("TCP port of an agent process; 0: none.", ge=0, le=65535)] = 0
+    conductor_port: Annotated[int, _about("The same of a conductor.", ge=0, le=65535)] = 0
+    agent_port: Annotated[int, _about("The same of an agent.", ge=0, le=65535)] = 0
     tls_cert: Annotated[str, _about("Certificate with its chain, PEM.")] = ""
     tls_key: Annotated[str, _about("Its key, PEM, without a password.")] = ""
 
     def port(self, role: str) -> int:
         """Of the server beside a role; 0: none."""
-        ports = {
-            "api": self.api_port,
-            "conductor": self.conductor_port,
-            "agent": self.agent_port,
-        }
-        return ports[role]
+        return int(getattr(self, f"{role}_port"))
 
 
 LEAST_LEASE_S = 30

@@ -64,7 +64,7 @@ class Process:
         self.deployment = deployments.ensure(self.store, clock.now())
         self.enrolment = Enrolment(self.store, clock, self.own, self.deployment)
         self.hosting = Hosting(config, self.store, self.deployment)
-        self.registry = watching.of_store(self.store, clock, (role, Source.LINK))
+        self.registry = watching.of_store(self.store, (role, Source.LINK), clock)
         self._end = ControlEnd(
             self.hosting.hosts,
             self.own,

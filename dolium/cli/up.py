@@ -120,7 +120,7 @@ def _registry(store: Store, conducting: Conducting) -> Registry:
     from dolium.cli import watching
 
     roles = (Source.API, Source.CONDUCTOR, Source.AGENT)
-    made = watching.of_store(store, SystemClock(), roles)
+    made = watching.of_store(store, roles)
     made.check("conductor", conducting.conductor.check)
     return made
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dolium import conf
 from dolium.cli import listening
 from dolium.metrics.registry import Registry
-from dolium.model.clock import Clock
+from dolium.model.clock import Clock, SystemClock
 from dolium.model.metric import Source
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from dolium.store.store import Store
 
 
-def of_store(store: Store, clock: Clock, sources: Sequence[Source]) -> Registry:
+def of_store(store: Store, sources: Sequence[Source], clock: Clock | None = None) -> Registry:
     """The registry of a process that works on the database; counts with the store's meter.
 
     sources: the roles it has besides. The cloud's own gauges are a conductor's to tell.
     """
     from dolium.control.figures import Figures, database  # an agent has no SQL in its memory
 
+    clock = clock or SystemClock()
     made = Registry(store.meter, (*sources, Source.STORE), clock)
     made.check("database", partial(database, store))
     if Source.CONDUCTOR in sources:

@@ -36,7 +36,7 @@ class Api:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud, store = cloud, cloud.side.store
-        self.registry: Registry = watching.of_store(store, cloud.side.clock, ROLES)
+        self.registry: Registry = watching.of_store(store, ROLES, cloud.side.clock)
         self.registry.check("conductor", cloud.conductor.check)
         self.registry.read(cloud.side.end.figures)
         watching.agent(self.registry, cloud.agent)
