@@ -431,7 +431,7 @@ def check(tx: Tx, growth: Growth) -> None:
         raise errors.Changed(kind="Claim", id=growth.consumer)
 
 
-def release(store: Store, clock: Clock) -> int:
+def agree(store: Store, clock: Clock) -> int:
     """When Placement is not asked any more: what waits for its word goes on without."""
     done = 0
     while True:

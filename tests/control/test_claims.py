@@ -1,0 +1,612 @@
+"""Placement as the arbiter: nothing runs without its word, nothing is left there, nothing doubled."""
+
+from __future__ import annotations
+
+import random
+import uuid as uuids
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dolium import conf, errors
+from dolium.control import claims
+from dolium.control.claims import AGAIN_S, GRACE_S, LOOK_S, WAITS, YOUNG_S, Claims
+from dolium.control.containers import Containers
+from dolium.control.placer import Placer
+from dolium.drivers.claim.base import Holding, Taking
+from dolium.drivers.claim.fake import Fake
+from dolium.model.container import State, Status
+from dolium.model.host import Hello, Inventory
+from dolium.model.placing import Amounts
+from dolium.store import containers, hosts, settlements
+from dolium.store.store import Tx
+from tests.control.world import HOST, World
+
+SMALL = Inventory(hostname=HOST, cpus=1, memory_mib=1536, disk_gib=10, runtimes=("runc",))
+"""16 CPUs and 1536 MiB may be promised."""
+
+
+class PlacementWorld(World):
+    """Two conductors and an API on one database, and the Placement they ask."""
+
+    def __init__(self, inventory: Inventory = SMALL, quota: conf.Quota | None = None) -> None:
+        super().__init__(inventory=inventory, quota=quota)
+        self.placement = Fake()
+        self.placer = Placer(self.store, self.clock, self.networks, random.Random(1), asks=True)
+        self.conductors = [self.conductor(1), self.conductor(2)]
+        self.claims = self.conductors[0]
+        quota = quota or conf.Quota()
+        self.containers = Containers(
+            self.store, self.clock, quota, random.Random(2), claims=self.conductor(3)
+        )
+
+    def conductor(self, seed: int) -> Claims:
+        rng = random.Random(seed)
+        return Claims(self.store, self.clock, rng, self.placement, conf.Placing())
+
+    def host(self, name: str, *, compute_node: str = "", cpus: int = 1) -> None:
+        inventory = Inventory(
+            hostname=name,
+            cpus=cpus,
+            memory_mib=1536,
+            disk_gib=10,
+            runtimes=("runc",),
+            compute_node=compute_node,
+        )
+        self.hosts.hello(Hello(host=name, boot=f"boot-{name}", inventory=inventory))
+
+    def provider(self, host: str = HOST) -> str:
+        with self.store.read() as connection:
+            found = settlements.claimant(connection, host)
+        assert found is not None
+        return found.uuid
+
+    def nova(self, provider: str, amounts: Amounts) -> str:
+        server = str(uuids.uuid4())
+        self.placement.consumers[server] = Holding(
+            takings={provider: amounts}, turn=1, ours=False
+        )
+        return server
+
+    def settle(self) -> None:
+        """Until nobody has anything to do."""
+        for _ in range(100):
+            if not self.placer.turn() + sum(each.turn() for each in self.conductors):
+                return
+        raise AssertionError("there is always something to do")
+
+    def later(self, seconds: float) -> None:
+        self.clock.time += seconds
+
+    def stage(self, uuid: str) -> str:
+        with self.store.read() as connection:
+            return containers.observed(connection, [uuid])[uuid].stage
+
+    def reason(self, uuid: str) -> str | None:
+        return self.containers.find(self.who(), uuid).status_reason
+
+    def remove(self, uuid: str) -> None:
+        """As a user and, if it has one, its host do it."""
+        row = self.containers.find(self.who(), uuid)
+        self.containers.delete(self.who(), row, force=True)
+        with self.store.read() as connection:
+            placed = containers.get(connection, uuid)
+        if placed is not None:
+            self.post(self.fact(uuid, generation=placed.generation, known=True, gone=True))
+
+    def up(self, **spec: object) -> str:
+        """One that runs."""
+        uuid = self.create(**spec)
+        self.settle()
+        self.post(self.fact(uuid, seen=self.seen(uuid, State.RUNNING), results=(self.done(uuid),)))
+        assert self.status(uuid) == Status.RUNNING
+        return uuid
+
+
+@pytest.fixture
+def world() -> PlacementWorld:
+    return PlacementWorld()
+
+
+def once(fate: str, verb: str) -> Callable[[str], str]:
+    """The first such call meets this fate."""
+    left = [fate]
+    return lambda called: left.pop() if called == verb and left else "answer"
+
+
+def test_a_host_sees_a_container_only_after_placement_has_agreed(world: PlacementWorld) -> None:
+    uuid = world.create(cpu=0.5, memory="256")
+    world.placer.turn()
+    assert world.stage(uuid) == "asking"
+    assert not world.hosts.wishes(HOST, world.boot, 0, 0).wishes
+    world.claims.turn()
+    assert [wish.uuid for wish in world.hosts.wishes(HOST, world.boot, 0, 0).wishes] == [uuid]
+    taken = world.placement.consumers[uuid].takings
+    assert taken == {world.provider(): Amounts(1000, 256, 0)}
+
+
+def test_many_are_asked_for_in_one_request(world: PlacementWorld) -> None:
+    made = [world.create(f"c{number}", memory="64", disk=1) for number in range(8)]
+    world.settle()
+    assert world.placement.calls.count("take") == 1
+    assert world.placement.consumers.keys() == set(made)
+
+
+def test_what_is_deleted_is_given_back(world: PlacementWorld) -> None:
+    uuid = world.up(memory="64")
+    world.remove(uuid)
+    world.settle()
+    assert not world.placement.consumers
+
+
+def test_what_was_never_placed_is_given_back_too(world: PlacementWorld) -> None:
+    uuid = world.create(memory="64")
+    world.placer.turn()
+    world.placement.fate = once("lost", "take")
+    world.claims.turn()
+    assert uuid in world.placement.consumers
+    world.remove(uuid)
+    world.later(60)
+    world.settle()
+    assert not world.placement.consumers
+
+
+def test_a_lost_answer_is_asked_for_again_and_takes_nothing_twice(world: PlacementWorld) -> None:
+    del world.conductors[1]
+    uuid = world.create(memory="64")
+    world.placement.fate = once("lost", "take")
+    world.settle()
+    assert world.stage(uuid) == "asking"
+    assert world.reason(uuid) == WAITS
+    world.later(60)
+    world.settle()
+    assert world.stage(uuid) == "ready"
+    assert world.reason(uuid) is None
+    assert world.placement.used(world.provider()).memory_mib == 64
+
+
+def test_while_placement_is_down_containers_wait_and_say_so(world: PlacementWorld) -> None:
+    world.placement.fate = lambda verb: "away"
+    first = world.create(memory="64")
+    world.settle()
+    second = world.create(memory="64")
+    world.settle()
+    assert [world.reason(uuid) for uuid in (first, second)] == [WAITS, WAITS]
+    assert [world.status(uuid) for uuid in (first, second)] == [Status.CREATING] * 2
+    calls = len(world.placement.calls)
+    world.settle()
+    assert len(world.placement.calls) <= calls + 1, "asking must become rarer"
+    world.placement.fate = lambda verb: "answer"
+    world.later(60)
+    world.settle()
+    assert [world.stage(uuid) for uuid in (first, second)] == ["ready", "ready"]
+
+
+def test_who_is_refused_goes_elsewhere(world: PlacementWorld) -> None:
+    world.host("host2", compute_node="nova2")
+    world.placement.put("rp2", "nova2", Amounts(8000, 1024, 10))
+    world.nova("rp2", Amounts(8000, 1024, 10))
+    made = [world.create(f"c{number}", memory="128", disk=1) for number in range(6)]
+    world.placer.turn()  # before anybody has looked at what Nova has
+    with world.store.read() as connection:
+        assert {one.host for one in settlements.asking(connection, 9)} == {HOST, "host2"}
+    world.settle()
+    assert {world.stage(uuid) for uuid in made} == {"ready"}
+    with world.store.read() as connection:
+        assert {row.host for row in containers.observed(connection, made).values()} == {HOST}
+    assert world.placement.used("rp2") == Amounts(8000, 1024, 10)
+
+
+def test_what_fits_nowhere_says_why(world: PlacementWorld) -> None:
+    world.settle()
+    world.nova(world.provider(), Amounts(1000, 1500, 1))
+    uuid = world.create(memory="128")
+    world.settle()
+    assert world.status(uuid) == Status.ERROR
+    assert "memory" in (world.reason(uuid) or "")
+
+
+def test_what_nova_gives_back_is_seen_in_time(world: PlacementWorld) -> None:
+    world.settle()
+    server = world.nova(world.provider(), Amounts(1000, 1500, 1))
+    world.later(2 * LOOK_S)
+    world.settle()
+    del world.placement.consumers[server]
+    world.later(2 * LOOK_S)
+    world.settle()
+    uuid = world.create(memory="512")
+    world.settle()
+    assert world.stage(uuid) == "ready"
+
+
+def test_a_refusal_that_nobody_understands_is_not_repeated_forever(world: PlacementWorld) -> None:
+    def no(takings: list[Taking]) -> None:
+        raise errors.Full(what="The host", why="no more than 1 VCPU each")
+
+    world.settle()
+    world.placement.take = no  # type: ignore[method-assign,assignment]
+    uuid = world.create(memory="64")
+    world.settle()
+    assert world.status(uuid) == Status.ERROR
+    assert "no more than 1 VCPU each" in (world.reason(uuid) or "")
+    assert not world.placement.consumers
+
+
+def test_a_shared_host_whose_compute_node_is_unknown_gets_nothing(world: PlacementWorld) -> None:
+    world = PlacementWorld(Inventory(**{**_fields(SMALL), "compute_node": "nova1"}))
+    uuid = world.create(memory="64")
+    world.settle()
+    assert world.status(uuid) == Status.ERROR
+    world.placement.put("rp1", "nova1", Amounts(4000, 1024, 10))
+    world.later(2 * LOOK_S)
+    world.settle()
+    uuid = world.create(memory="64")
+    world.settle()
+    assert world.placement.consumers[uuid].takings.keys() == {"rp1"}
+
+
+def test_a_provider_of_its_name_that_is_not_its_own_gets_nothing(world: PlacementWorld) -> None:
+    world.placement.put("stranger", HOST, Amounts(4000, 1024, 10))
+    uuid = world.create(memory="64")
+    world.settle()
+    assert world.status(uuid) == Status.ERROR
+    assert world.placement.rooms["stranger"] == Amounts(4000, 1024, 10)
+
+
+def test_another_conductor_goes_on_where_one_was_killed(world: PlacementWorld) -> None:
+    uuid = world.create(memory="64")
+    world.placer.turn()
+
+    def killed(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    world.conductors[0]._agreed = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        world.conductors[0].turn()
+    assert uuid in world.placement.consumers
+    world.conductors.pop(0)
+    world.settle()
+    assert world.stage(uuid) == "ready"
+    assert world.placement.used(world.provider()).memory_mib == 64
+
+
+def test_what_comes_late_for_a_deleted_container_is_swept_in_the_end(world: PlacementWorld) -> None:
+    uuid = world.create(memory="64")
+    world.settle()
+    late = world.placement.consumers[uuid]
+    world.remove(uuid)
+    world.settle()
+    world.placement.consumers[uuid] = late
+    stranger = world.nova(world.provider(), Amounts(1000, 64, 1))
+    for _ in range(int(YOUNG_S / LOOK_S) - 2):
+        world.later(LOOK_S)
+        world.settle()
+    assert uuid in world.placement.consumers, "it may be younger than it looks"
+    for _ in range(4):
+        world.later(LOOK_S)
+        world.settle()
+    assert world.placement.consumers.keys() == {stranger}
+
+
+def test_what_the_database_does_not_know_is_left_alone(world: PlacementWorld) -> None:
+    """A restored database knows nothing of newer containers, which may run."""
+    world.settle()
+    newer = world.nova(world.provider(), Amounts(1000, 64, 1))
+    held = world.placement.consumers[newer]
+    world.placement.consumers[newer] = Holding(takings=held.takings, turn=1, ours=True)
+    for _ in range(2 * int(YOUNG_S / LOOK_S)):
+        world.later(LOOK_S)
+        world.settle()
+    assert newer in world.placement.consumers
+
+
+def test_what_somebody_took_away_is_given_again(world: PlacementWorld) -> None:
+    uuid = world.up(memory="64")
+    del world.placement.consumers[uuid]
+    world.later(2 * LOOK_S)
+    world.settle()
+    world.later(2 * GRACE_S)
+    world.settle()
+    assert world.placement.used(world.provider()).memory_mib == 64
+
+
+def test_containers_from_before_get_their_allocations(world: PlacementWorld) -> None:
+    alone = Placer(world.store, world.clock, world.networks, random.Random(1))
+    uuid = world.create(cpu=0.5, memory="64")
+    alone.turn()
+    assert world.stage(uuid) == "ready"
+    world.settle()
+    world.later(2 * GRACE_S)
+    world.settle()
+    assert world.placement.consumers[uuid].takings == {world.provider(): Amounts(1000, 64, 0)}
+
+
+def test_when_placement_is_not_asked_any_more_nobody_waits_for_it(world: PlacementWorld) -> None:
+    world.placement.fate = lambda verb: "away"
+    uuid = world.create(memory="64")
+    world.settle()
+    assert claims.agree(world.store, world.clock) == 1
+    assert (world.stage(uuid), world.reason(uuid)) == ("ready", None)
+
+
+# --- moving ------------------------------------------------------------------------------------------
+
+
+def test_a_moved_container_has_a_new_consumer_and_the_old_one_nothing(
+    world: PlacementWorld,
+) -> None:
+    uuid = world.up(memory="64")
+    world.host("host2")
+    move(world, uuid)
+    world.settle()
+    (name,) = world.placement.consumers
+    assert name != uuid
+    assert world.placement.consumers[name].takings.keys() == {world.provider("host2")}
+
+
+def move(world: PlacementWorld, uuid: str) -> None:
+    """As when its host is lost, and closed to new ones."""
+
+    def work(tx: Tx) -> None:
+        row = containers.hold(tx, [uuid])[uuid]
+        new = {"host": None, "stage": "waiting", "addresses": b"null"}
+        containers.change(tx, uuid, row.generation, new | {"generation": row.generation + 1})
+        hosts.release(tx, uuid)
+        tx.run(hosts.table.update().where(hosts.table.c.name == row.host).values(disabled=True))
+
+    world.store.write(work)
+    from dolium.store import networks
+
+    world.store.write(lambda tx: networks.unplug(tx, uuid))
+
+
+# --- changing ----------------------------------------------------------------------------------------
+
+
+def patch(world: PlacementWorld, uuid: str, **values: str | float) -> None:
+    row = world.containers.find(world.who(), uuid)
+    world.containers.patch(world.who(), row, **values)  # type: ignore[arg-type]
+
+
+def had(world: PlacementWorld, uuid: str) -> Amounts:
+    return world.placement.consumers[uuid].takings[world.provider()]
+
+
+def test_more_is_agreed_on_before_it_is_promised(world: PlacementWorld) -> None:
+    uuid = world.up(cpu=1.0, memory="64")
+    patch(world, uuid, memory="512")
+    assert had(world, uuid) == Amounts(1000, 512, 0)
+    patch(world, uuid, cpu=2.5)
+    assert had(world, uuid) == Amounts(3000, 512, 0)
+
+
+def test_less_is_given_back_afterwards(world: PlacementWorld) -> None:
+    uuid = world.up(cpu=2.0, memory="512")
+    patch(world, uuid, cpu=0.5, memory="64")
+    assert had(world, uuid) == Amounts(2000, 512, 0)
+    world.settle()
+    world.later(2 * GRACE_S)
+    world.settle()
+    assert had(world, uuid) == Amounts(1000, 64, 0)
+
+
+def test_more_that_placement_has_not_is_refused(world: PlacementWorld) -> None:
+    uuid = world.up(memory="64")
+    world.nova(world.provider(), Amounts(1000, 1400, 1))
+    with pytest.raises(errors.NoHost):
+        patch(world, uuid, memory="512")
+    assert had(world, uuid) == Amounts(1000, 64, 0)
+    assert world.containers.find(world.who(), uuid).status == Status.RUNNING
+
+
+def test_more_that_comes_to_nothing_is_given_back(world: PlacementWorld) -> None:
+    world = PlacementWorld(quota=conf.Quota(memory=256))
+    uuid = world.up(memory="64")
+    with pytest.raises(errors.OverQuota):
+        patch(world, uuid, memory="512")
+    world.settle()
+    world.later(2 * GRACE_S)
+    world.settle()
+    assert had(world, uuid) == Amounts(1000, 64, 0)
+
+
+def test_more_while_placement_is_down_is_refused_for_now(world: PlacementWorld) -> None:
+    uuid = world.up(memory="64")
+    world.placement.fate = lambda verb: "away"
+    with pytest.raises(errors.Unanswered):
+        patch(world, uuid, memory="512")
+    world.placement.fate = once("lost", "change")
+    with pytest.raises(errors.Unanswered):
+        patch(world, uuid, memory="512")
+    world.placement.fate = lambda verb: "answer"
+    for _ in range(2):
+        world.later(AGAIN_S)
+        world.settle()
+    assert had(world, uuid) == Amounts(1000, 64, 0)
+
+
+def test_a_conductor_that_settles_meanwhile_stops_the_change(world: PlacementWorld) -> None:
+    uuid = world.up(memory="64")
+    growth = world.claims.grow(uuid, None, 512)
+    assert growth is not None
+    world.settle()
+    world.later(2 * GRACE_S)
+    world.settle()
+    with pytest.raises(errors.Changed):
+        world.store.write(lambda tx: claims.check(tx, growth))
+    assert had(world, uuid) == Amounts(1000, 64, 0)
+
+
+# --- anything, in any order --------------------------------------------------------------------------
+
+
+class Anything(RuleBasedStateMachine):
+    """Users, Nova, two conductors that are killed anywhere, and a Placement that fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = PlacementWorld()
+        self.world.host("host2", compute_node="nova2")
+        self.world.placement.put("rp2", "nova2", Amounts(4000, 1024, 10))
+        self.fates: Iterator[str] = iter(())
+        self.world.placement.fate = lambda verb: next(self.fates, "answer")
+        self.servers: list[str] = []
+
+    @initialize()
+    def look(self) -> None:
+        self.world.settle()
+
+    @property
+    def made(self) -> list[str]:
+        with self.world.store.read() as connection:
+            rows = connection.execute(containers.table.select()).all()
+        return sorted(row.uuid for row in rows)
+
+    @rule(memory=st.sampled_from(["64", "300", "700"]), cpu=st.sampled_from([0.5, 1.0, 3.0]))
+    def create(self, memory: str, cpu: float) -> None:
+        try:
+            self.world.create(memory=memory, cpu=cpu, disk=1)
+        except errors.OverQuota:
+            pass
+
+    @rule(provider=st.sampled_from([0, 1]), memory=st.sampled_from([100, 500]))
+    def nova_takes(self, provider: int, memory: int) -> None:
+        placement = self.world.placement
+        name = "rp2" if provider else self.world.provider()
+        room, used = placement.rooms[name], placement.used(name)
+        if used.memory_mib + memory <= room.memory_mib and used.cpu_m + 1000 <= room.cpu_m:
+            self.servers.append(self.world.nova(name, Amounts(1000, memory, 0)))
+
+    @precondition(lambda self: self.servers)
+    @rule()
+    def nova_gives_back(self) -> None:
+        del self.world.placement.consumers[self.servers.pop()]
+
+    @rule(which=st.integers(0, 20))
+    def remove(self, which: int) -> None:
+        made = self.made
+        if not made:
+            return
+        uuid = made[which % len(made)]
+        row = self.world.containers.find(self.world.who(), uuid)
+        if row.host in (None, HOST):
+            self.world.remove(uuid)
+
+    @rule(which=st.integers(0, 20), memory=st.sampled_from(["32", "200", "900"]))
+    def resize(self, which: int, memory: str) -> None:
+        made = self.made
+        if made:
+            self._run(made[which % len(made)])
+            try:
+                patch(self.world, made[which % len(made)], memory=memory)
+            except errors.Error:
+                pass
+
+    def _run(self, uuid: str) -> None:
+        """Its host says so."""
+        row = self.world.containers.find(self.world.who(), uuid)
+        if row.host == HOST and self.world.stage(uuid) == "ready" and row.status == "Creating":
+            world = self.world
+            fact = world.fact(uuid, seen=world.seen(uuid, State.RUNNING), results=())
+            world.post(fact)
+            values = {"status": Status.RUNNING.value}
+            world.store.write(lambda tx: containers.observe(tx, uuid, values))
+
+    @rule(fates=st.lists(st.sampled_from(["answer", "away", "lost"]), max_size=6))
+    def trouble(self, fates: list[str]) -> None:
+        self.fates = iter(fates)
+
+    @rule()
+    def place(self) -> None:
+        self.world.placer.turn()
+
+    @rule(which=st.sampled_from([0, 1]), anew=st.booleans())
+    def conduct(self, which: int, anew: bool) -> None:
+        if anew:  # it was killed after what it did last
+            self.world.conductors[which] = self.world.conductor(which)
+        self.world.conductors[which].turn()
+
+    @rule(which=st.sampled_from([0, 1]), steps=st.integers(0, 6))
+    def killed(self, which: int, steps: int) -> None:
+        """A conductor is killed after so many calls of Placement."""
+        left = [steps]
+
+        def fate(verb: str) -> str:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            return next(self.fates, "answer")
+
+        before, self.world.placement.fate = self.world.placement.fate, fate
+        try:
+            self.world.conductors[which].turn()
+        except KeyboardInterrupt:
+            self.world.conductors[which] = self.world.conductor(which)
+        finally:
+            self.world.placement.fate = before
+
+    @rule(seconds=st.sampled_from([1.0, 30.0, 100.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.later(seconds)
+
+    @invariant()
+    def never_more_than_there_is(self) -> None:
+        placement = self.world.placement
+        for name, room in placement.rooms.items():
+            used = placement.used(name)
+            assert used.memory_mib <= room.memory_mib
+            assert used.cpu_m <= room.cpu_m
+            assert used.disk_gib <= room.disk_gib
+
+    @invariant()
+    def what_hosts_see_placement_has_agreed_to(self) -> None:
+        with self.world.store.read() as connection:
+            asked = {
+                claim.container_uuid: claim
+                for host in (HOST, "host2")
+                for claim in settlements.of_host(connection, host)
+                if claim.stage == "ready"
+            }
+            rows = containers.observed(connection, [*asked])
+        for uuid, claim in asked.items():
+            if rows[uuid].wanted != "Deleted":  # which may never have been agreed to
+                self._covered(claim)
+
+    def _covered(self, claim: settlements.Asked) -> None:
+        held = self.world.placement.consumers[claim.consumer]
+        provider = "rp2" if claim.host == "host2" else self.world.provider()
+        assert held.takings[provider].memory_mib >= claim.memory_mib
+        assert held.takings[provider].cpu_m >= claim.cpu_m
+
+    def teardown(self) -> None:
+        """In quiet, Placement has exactly what the claims say, and what Nova took."""
+        self.fates = iter(())
+        for _ in range(25):
+            self.world.later(LOOK_S)
+            self.world.settle()
+        with self.world.store.read() as connection:
+            asked = [
+                claim
+                for host in (HOST, "host2")
+                for claim in settlements.of_host(connection, host)
+            ]
+            assert not settlements.pending(connection, "", 9)
+            assert not settlements.asking(connection, 9)
+            claimed = {claim.container_uuid for claim in hosts.claimed(connection)}
+        assert claimed == {claim.container_uuid for claim in asked}
+        ours = {claim.consumer: claims._amounts(claim) for claim in asked}
+        held = self.world.placement.consumers
+        assert held.keys() == ours.keys() | set(self.servers)
+        for name, amounts in ours.items():
+            assert list(held[name].takings.values()) == [amounts]
+
+
+TestAnything = Anything.TestCase
+TestAnything.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+
+
+def _fields(inventory: Inventory) -> dict[str, object]:
+    return {name: getattr(inventory, name) for name in inventory.__struct_fields__}
