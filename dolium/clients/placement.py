@@ -13,6 +13,7 @@ MICROVERSION = "1.38"
 ANSWER_S = 30.0
 """How long one request may take."""
 CONCURRENT = "placement.concurrent_update"
+CONSUMER, OF_CONSUMER = "Consumer", "consumer generation conflict"
 NO_SUCH = "that does not exist"
 
 
@@ -99,7 +100,8 @@ class Placement:
         except exceptions.http.Conflict as error:
             code, why = _error(error)
             if code == CONCURRENT:
-                raise errors.Changed(kind="Placement", id=path) from None
+                kind = CONSUMER if OF_CONSUMER in why else "Provider"
+                raise errors.Changed(kind=kind, id=path) from None
             raise errors.Refused(why=why) from None
         except exceptions.http.BadRequest as error:
             why = _error(error)[1]

@@ -307,6 +307,8 @@ class Claims:
             except errors.Absent:
                 provider = None
         others = self._compare(host, survey) if provider is not None else Amounts()
+        if _exceeds(_sum(survey.held.values()), survey.room):
+            LOG.error("host %s: Placement has promised more than there is", host.name)
         shared, now = bool(inventory.compute_node), self._clock.now()
         totals = (
             max(0, survey.room.cpu_m - others.cpu_m),
@@ -513,6 +515,14 @@ def _unsettle(name: str, uuid: str, tx: Tx) -> None:
 
 def _amounts(one: Asked) -> Amounts:
     return Amounts(whole(one.cpu_m), one.memory_mib, one.disk_gib)
+
+
+def _exceeds(taken: Amounts, room: Amounts) -> bool:
+    return (
+        taken.cpu_m > room.cpu_m
+        or taken.memory_mib > room.memory_mib
+        or taken.disk_gib > room.disk_gib
+    )
 
 
 def _has(held: Holding, taking: Taking) -> bool:

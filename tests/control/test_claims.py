@@ -1,4 +1,4 @@
-"""Placement as the arbiter: nothing runs without its word, nothing is left there, nothing doubled."""
+"""Placement as the arbiter: nothing runs without its word, nothing is left there or doubled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import uuid as uuids
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from dolium.drivers.claim.fake import Fake
 from dolium.model.container import State, Status
 from dolium.model.host import Hello, Inventory
 from dolium.model.placing import Amounts
-from dolium.store import containers, hosts, settlements
+from dolium.store import containers, hosts, networks, schema, settlements
 from dolium.store.store import Tx
 from tests.control.world import HOST, World
 
@@ -66,9 +67,7 @@ class PlacementWorld(World):
 
     def nova(self, provider: str, amounts: Amounts) -> str:
         server = str(uuids.uuid4())
-        self.placement.consumers[server] = Holding(
-            takings={provider: amounts}, turn=1, ours=False
-        )
+        self.placement.consumers[server] = Holding(takings={provider: amounts}, turn=1, ours=False)
         return server
 
     def settle(self) -> None:
@@ -99,16 +98,11 @@ class PlacementWorld(World):
 
     def up(self, **spec: object) -> str:
         """One that runs."""
-        uuid = self.create(**spec)
+        uuid = self.create("c1", **spec)
         self.settle()
         self.post(self.fact(uuid, seen=self.seen(uuid, State.RUNNING), results=(self.done(uuid),)))
         assert self.status(uuid) == Status.RUNNING
         return uuid
-
-
-@pytest.fixture
-def world() -> PlacementWorld:
-    return PlacementWorld()
 
 
 def once(fate: str, verb: str) -> Callable[[str], str]:
@@ -117,7 +111,8 @@ def once(fate: str, verb: str) -> Callable[[str], str]:
     return lambda called: left.pop() if called == verb and left else "answer"
 
 
-def test_a_host_sees_a_container_only_after_placement_has_agreed(world: PlacementWorld) -> None:
+def test_a_host_sees_a_container_only_after_placement_has_agreed() -> None:
+    world = PlacementWorld()
     uuid = world.create(cpu=0.5, memory="256")
     world.placer.turn()
     assert world.stage(uuid) == "asking"
@@ -128,21 +123,24 @@ def test_a_host_sees_a_container_only_after_placement_has_agreed(world: Placemen
     assert taken == {world.provider(): Amounts(1000, 256, 0)}
 
 
-def test_many_are_asked_for_in_one_request(world: PlacementWorld) -> None:
+def test_many_are_asked_for_in_one_request() -> None:
+    world = PlacementWorld()
     made = [world.create(f"c{number}", memory="64", disk=1) for number in range(8)]
     world.settle()
     assert world.placement.calls.count("take") == 1
     assert world.placement.consumers.keys() == set(made)
 
 
-def test_what_is_deleted_is_given_back(world: PlacementWorld) -> None:
+def test_what_is_deleted_is_given_back() -> None:
+    world = PlacementWorld()
     uuid = world.up(memory="64")
     world.remove(uuid)
     world.settle()
     assert not world.placement.consumers
 
 
-def test_what_was_never_placed_is_given_back_too(world: PlacementWorld) -> None:
+def test_what_was_never_placed_is_given_back_too() -> None:
+    world = PlacementWorld()
     uuid = world.create(memory="64")
     world.placer.turn()
     world.placement.fate = once("lost", "take")
@@ -154,7 +152,8 @@ def test_what_was_never_placed_is_given_back_too(world: PlacementWorld) -> None:
     assert not world.placement.consumers
 
 
-def test_a_lost_answer_is_asked_for_again_and_takes_nothing_twice(world: PlacementWorld) -> None:
+def test_a_lost_answer_is_asked_for_again_and_takes_nothing_twice() -> None:
+    world = PlacementWorld()
     del world.conductors[1]
     uuid = world.create(memory="64")
     world.placement.fate = once("lost", "take")
@@ -168,7 +167,8 @@ def test_a_lost_answer_is_asked_for_again_and_takes_nothing_twice(world: Placeme
     assert world.placement.used(world.provider()).memory_mib == 64
 
 
-def test_while_placement_is_down_containers_wait_and_say_so(world: PlacementWorld) -> None:
+def test_while_placement_is_down_containers_wait_and_say_so() -> None:
+    world = PlacementWorld()
     world.placement.fate = lambda verb: "away"
     first = world.create(memory="64")
     world.settle()
@@ -185,7 +185,8 @@ def test_while_placement_is_down_containers_wait_and_say_so(world: PlacementWorl
     assert [world.stage(uuid) for uuid in (first, second)] == ["ready", "ready"]
 
 
-def test_who_is_refused_goes_elsewhere(world: PlacementWorld) -> None:
+def test_who_is_refused_goes_elsewhere() -> None:
+    world = PlacementWorld()
     world.host("host2", compute_node="nova2")
     world.placement.put("rp2", "nova2", Amounts(8000, 1024, 10))
     world.nova("rp2", Amounts(8000, 1024, 10))
@@ -200,7 +201,8 @@ def test_who_is_refused_goes_elsewhere(world: PlacementWorld) -> None:
     assert world.placement.used("rp2") == Amounts(8000, 1024, 10)
 
 
-def test_what_fits_nowhere_says_why(world: PlacementWorld) -> None:
+def test_what_fits_nowhere_says_why() -> None:
+    world = PlacementWorld()
     world.settle()
     world.nova(world.provider(), Amounts(1000, 1500, 1))
     uuid = world.create(memory="128")
@@ -209,7 +211,8 @@ def test_what_fits_nowhere_says_why(world: PlacementWorld) -> None:
     assert "memory" in (world.reason(uuid) or "")
 
 
-def test_what_nova_gives_back_is_seen_in_time(world: PlacementWorld) -> None:
+def test_what_nova_gives_back_is_seen_in_time() -> None:
+    world = PlacementWorld()
     world.settle()
     server = world.nova(world.provider(), Amounts(1000, 1500, 1))
     world.later(2 * LOOK_S)
@@ -222,7 +225,9 @@ def test_what_nova_gives_back_is_seen_in_time(world: PlacementWorld) -> None:
     assert world.stage(uuid) == "ready"
 
 
-def test_a_refusal_that_nobody_understands_is_not_repeated_forever(world: PlacementWorld) -> None:
+def test_a_refusal_that_nobody_understands_is_not_repeated_forever() -> None:
+    world = PlacementWorld()
+
     def no(takings: list[Taking]) -> None:
         raise errors.Full(what="The host", why="no more than 1 VCPU each")
 
@@ -235,8 +240,8 @@ def test_a_refusal_that_nobody_understands_is_not_repeated_forever(world: Placem
     assert not world.placement.consumers
 
 
-def test_a_shared_host_whose_compute_node_is_unknown_gets_nothing(world: PlacementWorld) -> None:
-    world = PlacementWorld(Inventory(**{**_fields(SMALL), "compute_node": "nova1"}))
+def test_a_shared_host_whose_compute_node_is_unknown_gets_nothing() -> None:
+    world = PlacementWorld(msgspec.structs.replace(SMALL, compute_node="nova1"))
     uuid = world.create(memory="64")
     world.settle()
     assert world.status(uuid) == Status.ERROR
@@ -248,7 +253,8 @@ def test_a_shared_host_whose_compute_node_is_unknown_gets_nothing(world: Placeme
     assert world.placement.consumers[uuid].takings.keys() == {"rp1"}
 
 
-def test_a_provider_of_its_name_that_is_not_its_own_gets_nothing(world: PlacementWorld) -> None:
+def test_a_provider_of_its_name_that_is_not_its_own_gets_nothing() -> None:
+    world = PlacementWorld()
     world.placement.put("stranger", HOST, Amounts(4000, 1024, 10))
     uuid = world.create(memory="64")
     world.settle()
@@ -256,14 +262,15 @@ def test_a_provider_of_its_name_that_is_not_its_own_gets_nothing(world: Placemen
     assert world.placement.rooms["stranger"] == Amounts(4000, 1024, 10)
 
 
-def test_another_conductor_goes_on_where_one_was_killed(world: PlacementWorld) -> None:
+def test_another_conductor_goes_on_where_one_was_killed() -> None:
+    world = PlacementWorld()
     uuid = world.create(memory="64")
     world.placer.turn()
 
     def killed(*_: object) -> int:
         raise KeyboardInterrupt
 
-    world.conductors[0]._agreed = killed  # type: ignore[method-assign]
+    world.conductors[0]._agreed = killed  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
         world.conductors[0].turn()
     assert uuid in world.placement.consumers
@@ -273,7 +280,8 @@ def test_another_conductor_goes_on_where_one_was_killed(world: PlacementWorld) -
     assert world.placement.used(world.provider()).memory_mib == 64
 
 
-def test_what_comes_late_for_a_deleted_container_is_swept_in_the_end(world: PlacementWorld) -> None:
+def test_what_comes_late_for_a_deleted_container_is_swept_in_the_end() -> None:
+    world = PlacementWorld()
     uuid = world.create(memory="64")
     world.settle()
     late = world.placement.consumers[uuid]
@@ -291,8 +299,9 @@ def test_what_comes_late_for_a_deleted_container_is_swept_in_the_end(world: Plac
     assert world.placement.consumers.keys() == {stranger}
 
 
-def test_what_the_database_does_not_know_is_left_alone(world: PlacementWorld) -> None:
+def test_what_the_database_does_not_know_is_left_alone() -> None:
     """A restored database knows nothing of newer containers, which may run."""
+    world = PlacementWorld()
     world.settle()
     newer = world.nova(world.provider(), Amounts(1000, 64, 1))
     held = world.placement.consumers[newer]
@@ -303,7 +312,8 @@ def test_what_the_database_does_not_know_is_left_alone(world: PlacementWorld) ->
     assert newer in world.placement.consumers
 
 
-def test_what_somebody_took_away_is_given_again(world: PlacementWorld) -> None:
+def test_what_somebody_took_away_is_given_again() -> None:
+    world = PlacementWorld()
     uuid = world.up(memory="64")
     del world.placement.consumers[uuid]
     world.later(2 * LOOK_S)
@@ -313,7 +323,8 @@ def test_what_somebody_took_away_is_given_again(world: PlacementWorld) -> None:
     assert world.placement.used(world.provider()).memory_mib == 64
 
 
-def test_containers_from_before_get_their_allocations(world: PlacementWorld) -> None:
+def test_containers_from_before_get_their_allocations() -> None:
+    world = PlacementWorld()
     alone = Placer(world.store, world.clock, world.networks, random.Random(1))
     uuid = world.create(cpu=0.5, memory="64")
     alone.turn()
@@ -324,7 +335,8 @@ def test_containers_from_before_get_their_allocations(world: PlacementWorld) -> 
     assert world.placement.consumers[uuid].takings == {world.provider(): Amounts(1000, 64, 0)}
 
 
-def test_when_placement_is_not_asked_any_more_nobody_waits_for_it(world: PlacementWorld) -> None:
+def test_when_placement_is_not_asked_any_more_nobody_waits_for_it() -> None:
+    world = PlacementWorld()
     world.placement.fate = lambda verb: "away"
     uuid = world.create(memory="64")
     world.settle()
@@ -332,12 +344,11 @@ def test_when_placement_is_not_asked_any_more_nobody_waits_for_it(world: Placeme
     assert (world.stage(uuid), world.reason(uuid)) == ("ready", None)
 
 
-# --- moving ------------------------------------------------------------------------------------------
+# --- moving --------------------------------------------------------------------------------------
 
 
-def test_a_moved_container_has_a_new_consumer_and_the_old_one_nothing(
-    world: PlacementWorld,
-) -> None:
+def test_a_moved_container_has_a_new_consumer_and_the_old_one_nothing() -> None:
+    world = PlacementWorld()
     uuid = world.up(memory="64")
     world.host("host2")
     move(world, uuid)
@@ -355,15 +366,13 @@ def move(world: PlacementWorld, uuid: str) -> None:
         new = {"host": None, "stage": "waiting", "addresses": b"null"}
         containers.change(tx, uuid, row.generation, new | {"generation": row.generation + 1})
         hosts.release(tx, uuid)
-        tx.run(hosts.table.update().where(hosts.table.c.name == row.host).values(disabled=True))
+        networks.unplug(tx, uuid)
+        tx.run(schema.hosts.update().where(schema.hosts.c.name == row.host).values(disabled=True))
 
     world.store.write(work)
-    from dolium.store import networks
-
-    world.store.write(lambda tx: networks.unplug(tx, uuid))
 
 
-# --- changing ----------------------------------------------------------------------------------------
+# --- changing ------------------------------------------------------------------------------------
 
 
 def patch(world: PlacementWorld, uuid: str, **values: str | float) -> None:
@@ -375,7 +384,8 @@ def had(world: PlacementWorld, uuid: str) -> Amounts:
     return world.placement.consumers[uuid].takings[world.provider()]
 
 
-def test_more_is_agreed_on_before_it_is_promised(world: PlacementWorld) -> None:
+def test_more_is_agreed_on_before_it_is_promised() -> None:
+    world = PlacementWorld()
     uuid = world.up(cpu=1.0, memory="64")
     patch(world, uuid, memory="512")
     assert had(world, uuid) == Amounts(1000, 512, 0)
@@ -383,7 +393,8 @@ def test_more_is_agreed_on_before_it_is_promised(world: PlacementWorld) -> None:
     assert had(world, uuid) == Amounts(3000, 512, 0)
 
 
-def test_less_is_given_back_afterwards(world: PlacementWorld) -> None:
+def test_less_is_given_back_afterwards() -> None:
+    world = PlacementWorld()
     uuid = world.up(cpu=2.0, memory="512")
     patch(world, uuid, cpu=0.5, memory="64")
     assert had(world, uuid) == Amounts(2000, 512, 0)
@@ -393,7 +404,8 @@ def test_less_is_given_back_afterwards(world: PlacementWorld) -> None:
     assert had(world, uuid) == Amounts(1000, 64, 0)
 
 
-def test_more_that_placement_has_not_is_refused(world: PlacementWorld) -> None:
+def test_more_that_placement_has_not_is_refused() -> None:
+    world = PlacementWorld()
     uuid = world.up(memory="64")
     world.nova(world.provider(), Amounts(1000, 1400, 1))
     with pytest.raises(errors.NoHost):
@@ -402,7 +414,7 @@ def test_more_that_placement_has_not_is_refused(world: PlacementWorld) -> None:
     assert world.containers.find(world.who(), uuid).status == Status.RUNNING
 
 
-def test_more_that_comes_to_nothing_is_given_back(world: PlacementWorld) -> None:
+def test_more_that_comes_to_nothing_is_given_back() -> None:
     world = PlacementWorld(quota=conf.Quota(memory=256))
     uuid = world.up(memory="64")
     with pytest.raises(errors.OverQuota):
@@ -413,7 +425,8 @@ def test_more_that_comes_to_nothing_is_given_back(world: PlacementWorld) -> None
     assert had(world, uuid) == Amounts(1000, 64, 0)
 
 
-def test_more_while_placement_is_down_is_refused_for_now(world: PlacementWorld) -> None:
+def test_more_while_placement_is_down_is_refused_for_now() -> None:
+    world = PlacementWorld()
     uuid = world.up(memory="64")
     world.placement.fate = lambda verb: "away"
     with pytest.raises(errors.Unanswered):
@@ -428,7 +441,8 @@ def test_more_while_placement_is_down_is_refused_for_now(world: PlacementWorld) 
     assert had(world, uuid) == Amounts(1000, 64, 0)
 
 
-def test_a_conductor_that_settles_meanwhile_stops_the_change(world: PlacementWorld) -> None:
+def test_a_conductor_that_settles_meanwhile_stops_the_change() -> None:
+    world = PlacementWorld()
     uuid = world.up(memory="64")
     growth = world.claims.grow(uuid, None, 512)
     assert growth is not None
@@ -440,7 +454,7 @@ def test_a_conductor_that_settles_meanwhile_stops_the_change(world: PlacementWor
     assert had(world, uuid) == Amounts(1000, 64, 0)
 
 
-# --- anything, in any order --------------------------------------------------------------------------
+# --- anything, in any order ----------------------------------------------------------------------
 
 
 class Anything(RuleBasedStateMachine):
@@ -462,7 +476,7 @@ class Anything(RuleBasedStateMachine):
     @property
     def made(self) -> list[str]:
         with self.world.store.read() as connection:
-            rows = connection.execute(containers.table.select()).all()
+            rows = connection.execute(schema.containers.select()).all()
         return sorted(row.uuid for row in rows)
 
     @rule(memory=st.sampled_from(["64", "300", "700"]), cpu=st.sampled_from([0.5, 1.0, 3.0]))
@@ -589,9 +603,7 @@ class Anything(RuleBasedStateMachine):
             self.world.settle()
         with self.world.store.read() as connection:
             asked = [
-                claim
-                for host in (HOST, "host2")
-                for claim in settlements.of_host(connection, host)
+                claim for host in (HOST, "host2") for claim in settlements.of_host(connection, host)
             ]
             assert not settlements.pending(connection, "", 9)
             assert not settlements.asking(connection, 9)
@@ -606,7 +618,3 @@ class Anything(RuleBasedStateMachine):
 
 TestAnything = Anything.TestCase
 TestAnything.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
-
-
-def _fields(inventory: Inventory) -> dict[str, object]:
-    return {name: getattr(inventory, name) for name in inventory.__struct_fields__}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from dolium import errors
@@ -30,6 +31,7 @@ class Fake(Driver):
         self.rooms: dict[str, Amounts] = {}
         self.consumers: dict[str, Holding] = {}
         self.marks: dict[str, str] = {}
+        """Which deployment took each consumer."""
         self.calls: list[str] = []
         self.fate: Callable[[str], str] = lambda verb: "answer"
         """For each call: `answer`, `away` (nothing happens) or `lost` (it is done, and no answer
@@ -108,7 +110,10 @@ class Fake(Driver):
     def held(self, consumer: str) -> Holding | None:
         """See base."""
         self._call("held")
-        return self.consumers.get(consumer)
+        found = self.consumers.get(consumer)
+        if found is None or consumer not in self.marks:
+            return found
+        return msgspec.structs.replace(found, ours=self.marks[consumer] == self._owner)
 
     def give_back(self, consumer: str) -> None:
         """See base."""
@@ -134,8 +139,8 @@ class Fake(Driver):
 
     def _set(self, taking: Taking, turn: int) -> None:
         takings = {taking.provider: taking.amounts}
-        ours = self.marks.get(taking.consumer, self._owner) == self._owner
-        self.consumers[taking.consumer] = Holding(takings=takings, turn=turn, ours=ours)
+        self.consumers[taking.consumer] = Holding(takings=takings, turn=turn, ours=True)
+        self.marks[taking.consumer] = self._owner
 
 
 def _sum(amounts: Iterable[Amounts]) -> Amounts:

@@ -9,14 +9,16 @@ from typing import Any
 from msgspec import Struct
 
 from dolium import errors
-from dolium.clients.placement import Account, Placement
+from dolium.clients.placement import CONSUMER, Account, Placement
 from dolium.drivers.claim.base import Driver, Holding, Offer, Survey, Taking
 from dolium.model.placing import Amounts, whole
 
 TYPE = "DOLIUM_CONTAINER"
 """The type of our consumers; their user is the deployment, so that two don't touch each other's."""
-TRIES = 4
-"""Times a request is made that somebody else's was quicker than."""
+TRIES = 10
+"""Times a request is made that somebody else's was quicker than. Placement should not try again by
+itself: see docs/howto/share-hosts-with-nova.md.
+"""
 CPU, MEMORY, DISK = "VCPU", "MEMORY_MB", "DISK_GB"
 
 
@@ -123,9 +125,10 @@ class PlacementClaim(Driver):
                 return ask()
             except errors.Refused as error:
                 raise errors.Full(what="The host", why=str(error)) from None
-            except errors.Changed:
-                pass  # the provider, if it is not the consumer
-        raise errors.Refused(why="A consumer was changed meanwhile, or its provider all the time")
+            except errors.Changed as error:
+                if error.facts["kind"] == CONSUMER:
+                    raise errors.Refused(why="A consumer has something else already") from None
+        raise errors.Unanswered(what="Placement", why="a provider changes all the time")
 
     def _body(self, taking: Taking, turn: int | None) -> dict[str, Any]:
         return {
