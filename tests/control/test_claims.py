@@ -598,8 +598,8 @@ class Anything(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In quiet, Placement has exactly what the claims say, and what Nova took."""
         self.fates = iter(())
-        for _ in range(25):
-            self.world.later(LOOK_S)
+        for _ in range(16):
+            self.world.later(LOOK_S * 1.25)
             self.world.settle()
         with self.world.store.read() as connection:
             asked = [
@@ -617,4 +617,4 @@ class Anything(RuleBasedStateMachine):
 
 
 TestAnything = Anything.TestCase
-TestAnything.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestAnything.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
