@@ -14,7 +14,7 @@ from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.cli import arbiter
 from dolium.cli.listening import Tls
-from dolium.control.claims import agree
+from dolium.control.asking import agree
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
 from dolium.control.heartbeats import Heartbeats

@@ -20,13 +20,13 @@ import msgspec
 from msgspec import Struct
 
 from dolium import conf, errors
+from dolium.control import asking
+from dolium.control.asking import ASKING, WAITS
 from dolium.drivers.claim.base import Driver, Holding, Offer, Survey, Taking
 from dolium.model.clock import Clock
-from dolium.model.container import Status
 from dolium.model.host import Inventory
 from dolium.model.placing import Amounts, consumer, whole
-from dolium.store import actions, containers, hosts, networks, projects, settlements
-from dolium.store.containers import Observed
+from dolium.store import containers, settlements
 from dolium.store.settlements import Asked, Claimant
 from dolium.store.store import Store, Tx
 
@@ -34,8 +34,6 @@ LOG = logging.getLogger(__name__)
 
 _inventory = msgspec.json.Decoder(Inventory).decode
 
-ASKING = "asking"
-WAITS = "Waiting for Placement, which does not answer"
 MOST_TOLD = 500
 TOGETHER = 64
 """Containers asked for in one request."""
@@ -118,7 +116,7 @@ class Claims:
             asked = settlements.asking(connection, MOST_TOLD)
         for one in asked:
             if one.status_reason != WAITS:
-                self._store.write(partial(_explain, one, self._clock.now()))
+                self._store.write(partial(asking.explain, one, self._clock.now()))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -193,7 +191,7 @@ class Claims:
     def _agreed(self, asked: Sequence[Asked]) -> int:
         for one in asked:
             self._refusals.pop(one.container_uuid, None)
-        return self._store.write(partial(_agree, asked, self._clock.now()))
+        return self._store.write(partial(asking.agreed, asked, self._clock.now()))
 
     def _refuse(self, one: Asked, why: str) -> int:
         count = self._refusals[one.container_uuid] = self._refusals.get(one.container_uuid, 0) + 1
@@ -201,7 +199,7 @@ class Claims:
         if last:
             del self._refusals[one.container_uuid]
         LOG.info("container %s on host %s: %s", one.container_uuid, one.host, why)
-        return self._store.write(partial(_send_back, one, last, self._clock.now()))
+        return self._store.write(partial(asking.send_back, one, last, self._clock.now()))
 
     # --- settling ----------------------------------------------------------------------------
 
@@ -431,77 +429,6 @@ def check(tx: Tx, growth: Growth) -> None:
     """
     if not settlements.still(tx, growth.consumer, growth.turn):
         raise errors.Changed(kind="Claim", id=growth.consumer)
-
-
-def agree(store: Store, clock: Clock) -> int:
-    """When Placement is not asked any more: what waits for its word goes on without."""
-    done = 0
-    while True:
-        with store.read() as connection:
-            asked = settlements.asking(connection, TOGETHER)
-        if not asked:
-            return done
-        done += store.write(partial(_agree, asked, clock.now()))
-
-
-# --- what is written -----------------------------------------------------------------------------
-
-
-def _agree(asked: Sequence[Asked], at: float, tx: Tx) -> int:
-    """Their hosts may see them now."""
-    rows = containers.hold(tx, [one.container_uuid for one in asked])
-    claims = settlements.of(tx.connection, [*rows])
-    away = settlements.away(tx.connection, {one.host for one in asked})
-    due = []
-    for one in asked:
-        claim = claims.get(one.container_uuid)
-        if claim is None or claim.consumer != one.consumer:
-            # It may have been settled before Placement got what was asked.
-            settlements.due(tx, one.consumer, one.container_uuid)
-        elif claim.stage == ASKING and one.host in away:
-            _send_back(one, None, at, tx)
-        elif claim.stage == ASKING:
-            due.append(one)
-    revisions = {host: hosts.stamp(tx, host) for host in sorted({one.host for one in due})}
-    for one in due:
-        values = {"stage": "ready", "revision": revisions[one.host]}
-        if rows[one.container_uuid].status_reason == WAITS:
-            values["status_reason"] = None
-        containers.observe(tx, one.container_uuid, values)
-    return len(asked)
-
-
-def _send_back(one: Asked, last: str | None, at: float, tx: Tx) -> int:
-    """Its claim is none: it waits for another host, or (last: why) gets none."""
-    row = _asking(tx, one)
-    if row is None:
-        return 1
-    networks.unplug(tx, row.uuid)
-    hosts.release(tx, row.uuid)
-    values = {"host": None, "stage": "waiting", "addresses": b"null", "updated_at": at}
-    if row.status_reason == WAITS:
-        values["status_reason"] = None
-    if last is not None:
-        values |= {"stage": "nowhere", "status": Status.ERROR.value, "status_reason": last}
-        values["task_state"] = None
-        actions.close_all(tx, row.uuid, message=actions.FAILED, at=at)
-    containers.observe(tx, row.uuid, values)
-    projects.changed(tx, row.project_id, row.uuid, "observed", at)
-    return 1
-
-
-def _explain(one: Asked, at: float, tx: Tx) -> None:
-    if (row := _asking(tx, one)) is not None:
-        containers.observe(tx, row.uuid, {"status_reason": WAITS, "updated_at": at})
-        projects.changed(tx, row.project_id, row.uuid, "observed", at)
-
-
-def _asking(tx: Tx, one: Asked) -> Observed | None:
-    """The container, held, if this claim of it still waits for Placement's word."""
-    row = containers.hold(tx, [one.container_uuid]).get(one.container_uuid)
-    claim = settlements.of(tx.connection, [one.container_uuid]).get(one.container_uuid)
-    same = claim is not None and (claim.consumer, claim.stage) == (one.consumer, ASKING)
-    return row if same else None
 
 
 def _name(uuid: str, ended: int, tx: Tx) -> bool:

@@ -186,7 +186,7 @@ def test_tests_run_without_root_and_say_what_they_lack(machine: Machine) -> None
 def test_environments_are_made_from_the_locks_once(machine: Machine) -> None:
     machine.bootstrap("test")
     synced = [line for line in machine.asked if line.startswith("uv sync")]
-    assert len(synced) == 3
+    assert len(synced) == 4
     assert all("--frozen" in line for line in synced)
     assert "--extra aio --extra mariadb --extra postgresql --group dev" in synced[0]
     for what in ("test", "demo", "run"):
