@@ -185,6 +185,14 @@ class Place(Struct, frozen=True):
             pattern="^[^/]*$",
         ),
     ] = ""
+    compute_node: Annotated[
+        str,
+        _about(
+            "The name of this machine's compute node in Placement, where Nova runs servers on it "
+            "too and `[placing] arbiter` is placement (its hypervisor hostname); empty: the host "
+            "is Dolium's alone."
+        ),
+    ] = ""
     labels: Annotated[
         list[str], _about("Labels that containers may ask for (`label:disk=ssd`): `disk=ssd`, ...")
     ] = msgspec.field(default_factory=list)
@@ -229,6 +237,13 @@ class Placing(Struct, frozen=True):
         ),
     ] = 0
 
+    arbiter: Annotated[
+        str,
+        _about(
+            "The claim driver that has the last word about a host's room: `placement`, where hosts "
+            "are shared with Nova; empty: Dolium's own database."
+        ),
+    ] = ""
     cpu_ratio: Annotated[float, _about("CPUs promised per CPU there is.", gt=0)] = 16.0
     memory_ratio: Annotated[float, _about("Memory promised per memory there is.", gt=0)] = 1.5
     reserved_memory: Annotated[int, _about("MiB kept for the host itself.", ge=0)] = 512
@@ -364,6 +379,18 @@ class FenceNova(Struct, frozen=True):
     timeout_s: Annotated[int, _about("Seconds until a stopped server has to be off.", ge=1)] = 60
 
 
+class Placement(Struct, frozen=True):
+    """`[placement]`: the claim driver `placement`, OpenStack's Placement (Xena or newer)."""
+
+    auth_url: Annotated[str, _about("Keystone of the cloud.")] = ""
+    username: Annotated[str, _about("User with the service or admin role.")] = ""
+    password: Annotated[str, _about("Its password.")] = ""
+    project_name: Annotated[str, _about("Its project.")] = "service"
+    domain_name: Annotated[str, _about("Domain of user and project.")] = "Default"
+    region_name: Annotated[str, _about("Region of Placement; empty: the only one.")] = ""
+    endpoint: Annotated[str, _about("Where Placement is; empty: as the catalog says.")] = ""
+
+
 class Config(Struct, frozen=True):
     """All of it."""
 
@@ -384,6 +411,7 @@ class Config(Struct, frozen=True):
     metrics: Metrics = Metrics()
     fence_command: FenceCommand = FenceCommand()
     fence_nova: FenceNova = FenceNova()
+    placement: Placement = Placement()
 
     @property
     def host(self) -> str:

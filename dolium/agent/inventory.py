@@ -16,6 +16,7 @@ class Place(Struct, frozen=True, kw_only=True):
     rack: str = ""
     # A server's physical machine could be asked of Nova (`hostId`); what is configured goes first.
     hypervisor: str = ""
+    compute_node: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     enable_cpu_pinning: bool = False
 
@@ -37,6 +38,7 @@ def inventory(host: str, place: Place, facts: Facts) -> Inventory:
         zone=place.zone,
         rack=place.rack,
         hypervisor=place.hypervisor,
+        compute_node=place.compute_node,
         labels=place.labels,
         enable_cpu_pinning=place.enable_cpu_pinning,
     )

@@ -48,6 +48,7 @@ def place(told: conf.Place) -> Place:
         zone=told.zone,
         rack=told.rack,
         hypervisor=told.hypervisor,
+        compute_node=told.compute_node,
         labels=told.labelled(),
         enable_cpu_pinning=told.enable_cpu_pinning,
     )

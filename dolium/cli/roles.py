@@ -12,7 +12,9 @@ from dolium.api import app
 from dolium.api.auth import Auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.cli import arbiter
 from dolium.cli.listening import Tls
+from dolium.control.asking import agree
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
 from dolium.control.heartbeats import Heartbeats
@@ -72,11 +74,20 @@ class Conducting:
     def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
         clock, rng = SystemClock(), random.Random()
         networks = Networks(store, network_driver(config, deployment))
+        claims = arbiter.claims(config, store, deployment)
         self.placer = Placer(
-            store, clock, networks, rng, policy=policy(config.placing), meter=store.meter
+            store,
+            clock,
+            networks,
+            rng,
+            policy=policy(config.placing),
+            asks=claims is not None,
+            meter=store.meter,
         )
+        if claims is None:
+            agree(store, clock)  # to what waited for Placement's word when it was configured
         lost = Lost(store, clock, config.hosts, fences(config), meter=store.meter)
-        self.conductor = Conductor(store, clock, self.placer, lost)
+        self.conductor = Conductor(store, clock, self.placer, lost, claims)
 
 
 class Hosting:
@@ -111,6 +122,7 @@ class Api:
             rng,
             tenant_runtime=config.engine.tenant_runtime,
             place=follow,
+            claims=arbiter.claims(config, store, deployment),
         )
         self.policy = Policy(config.api.policy_file)
         self.server = Server(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from dolium import errors
+from dolium.control.claims import Claims
 from dolium.control.lost import Lost
 from dolium.control.placer import Placer
 from dolium.model.clock import Clock
-from dolium.store import actions, containers, groups, hosts, projects
+from dolium.store import actions, containers, groups, hosts, projects, settlements
 from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
@@ -30,7 +32,15 @@ WATCH_S = 1.0
 class Conductor:
     """Runs until stopped; every piece of work is safe to be killed and to run twice."""
 
-    def __init__(self, store: Store, clock: Clock, placer: Placer, lost: Lost) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        placer: Placer,
+        lost: Lost,
+        claims: Claims | None = None,
+    ) -> None:
+        """claims: where Placement has the last word."""
         self._store = store
         self._clock = clock
         self._placer = placer
@@ -44,6 +54,9 @@ class Conductor:
             threading.Thread(target=self._watch, name="judge", daemon=True),
             threading.Thread(target=self._heal, name="healer", daemon=True),
         ]
+        if claims is not None:
+            claimer = partial(self._claim, claims)
+            self._threads.append(threading.Thread(target=claimer, name="claimer", daemon=True))
 
     def start(self) -> None:
         """Begin."""
@@ -54,9 +67,10 @@ class Conductor:
         """Finish the pass under way and end."""
         self._stopping.set()
         self._store.hints.give("placer")
+        self._store.hints.give(settlements.TOPIC)
         for thread in self._threads:
-            # A proof that a host is off may take long; who asked for it needs nobody to wait.
-            thread.join(END_S if thread.name == "healer" else None)
+            # Proofs that hosts are off, and Placement, may take long; nobody need wait for them.
+            thread.join(END_S if thread.name in ("healer", "claimer") else None)
 
     def _place(self) -> None:
         while not self._stopping.is_set():
@@ -64,6 +78,12 @@ class Conductor:
             seen = self._store.hints.count("placer")
             if not self._safely(self._placer.turn):
                 self._store.hints.wait("placer", seen, LOOK_S)
+
+    def _claim(self, claims: Claims) -> None:
+        while not self._stopping.is_set():
+            seen = self._store.hints.count(settlements.TOPIC)
+            if not self._safely(claims.turn):
+                self._store.hints.wait(settlements.TOPIC, seen, LOOK_S)
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_S):
@@ -90,6 +110,7 @@ class Conductor:
                 hosts.forget(tx, host, horizon)
             projects.trim(tx, before)
             groups.trim(tx)
+            settlements.trim(tx, before)
             return actions.trim(tx, before)
 
         return self._store.write(work)

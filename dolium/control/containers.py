@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from dolium import conf, errors
-from dolium.control import rows
+from dolium.control import claims, rows
+from dolium.control.claims import Claims
 from dolium.control.names import friendly
 from dolium.model import hints, record
 from dolium.model.clock import Clock
@@ -56,8 +57,12 @@ class Containers:
         tenant_runtime: str = "",
         new_id: Callable[[], str] = lambda: str(uuids.uuid4()),
         place: Follower | None = None,
+        claims: Claims | None = None,
     ) -> None:
-        """place: finds hosts within a commit, where the placer is in this process."""
+        """place: finds hosts within a commit, where the placer is in this process. claims: where
+        Placement has the last word about what a container gets.
+        """
+        self._claims = claims
         self._store = store
         self._clock = clock
         self._rng = rng or random.Random()
@@ -194,17 +199,15 @@ class Containers:
         auto_heal: bool | None = None,
     ) -> record.Container:
         """Change name, cpu, memory or auto_heal; raises WrongState, OverQuota, NoHost."""
+        growth = self._grow(row, cpu, memory)
 
         def work(tx: Tx) -> record.Container:
             present = rows.present(tx, row.uuid)
             check("update", ASKS[Verb.UPDATE].allowed, row.uuid, present.status)
             old = _spec(present.spec)
-            new = msgspec.structs.replace(
-                old,
-                cpu=old.cpu if cpu is None else cpu,
-                memory=old.memory if memory is None else memory,
-                auto_heal=old.auto_heal if auto_heal is None else auto_heal,
-            )
+            new = _resized(old, cpu, memory)
+            if auto_heal is not None:
+                new = msgspec.structs.replace(new, auto_heal=auto_heal)
             values = _documents(new) | {"name": name or present.name}
             now = self._clock.now()
             same = (new.cpu, new.memory) == (old.cpu, old.memory)
@@ -213,11 +216,28 @@ class Containers:
             elif same:  # its host has to know: see control/lost.py
                 rows.wish(tx, context, present, Verb.UPDATE, {}, now, values)
             else:
+                if growth is not None:
+                    claims.check(tx, growth)
                 self._resize(tx, present, old, new)
                 rows.wish(tx, context, present, Verb.UPDATE, {}, now, values)
             return _must(containers.get(tx.connection, row.uuid), row.uuid)
 
         return self._store.write(work)
+
+    def _grow(
+        self, row: record.Container, cpu: float | None, memory: str | None
+    ) -> claims.Growth | None:
+        """Where Placement has the last word, it is asked first: not within a transaction."""
+        if self._claims is None or (cpu is None and memory is None):
+            return None
+        with self._store.read() as connection:
+            present = containers.observed(connection, [row.uuid]).get(row.uuid)
+        if present is None:
+            raise errors.NotFound(kind="Container", id=row.uuid)
+        check("update", ASKS[Verb.UPDATE].allowed, row.uuid, present.status)
+        new = _resized(_spec(present.spec), cpu, memory)
+        cpu_m = None if new.cpu_policy == "dedicated" else new.cpu_m
+        return self._claims.grow(row.uuid, cpu_m, new.memory_mib)
 
     def _resize(self, tx: Tx, present: containers.Observed, old: Spec, new: Spec) -> None:
         alone = old.cpu_policy == "dedicated"
@@ -251,6 +271,14 @@ class Containers:
             rows.condemn(tx, context, present, params, self._clock.now())
 
         self._store.write(work)
+
+
+def _resized(spec: Spec, cpu: float | None, memory: str | None) -> Spec:
+    return msgspec.structs.replace(
+        spec,
+        cpu=spec.cpu if cpu is None else cpu,
+        memory=spec.memory if memory is None else memory,
+    )
 
 
 def asked(row: record.Container, what: str) -> str:

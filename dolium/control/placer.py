@@ -23,10 +23,10 @@ from dolium.model.hints import Hints
 from dolium.model.host import Inventory
 from dolium.model.metric import Meter
 from dolium.model.network import Port, addresses
-from dolium.model.placing import Amounts, Host, Request
+from dolium.model.placing import Amounts, Host, Request, consumer, whole
 from dolium.placing.index import Index
 from dolium.placing.pick import Policy
-from dolium.store import actions, containers, groups, hosts, networks, projects
+from dolium.store import actions, containers, groups, hosts, networks, projects, settlements
 from dolium.store.hosts import Claim
 from dolium.store.store import Store, Tx
 
@@ -67,6 +67,8 @@ class Waiting(Struct, frozen=True, gc=False):
     nets: list[dict[str, Any]]
     request: Request
     hints: Hints
+    consumer: str | None = None
+    """What Placement is to know its claim by, where it has the last word."""
 
 
 class Placed(Struct, frozen=True, gc=False):
@@ -92,8 +94,12 @@ class Placer:
         networks: Networks,
         rng: random.Random,
         policy: Policy | None = None,
+        *,
+        asks: bool = False,
         meter: Meter | None = None,
     ) -> None:
+        """asks: a claim counts once Placement has agreed to it too; see control/claims.py."""
+        self._asks = asks
         self._meter = meter or Meter()
         self._store = store
         self._clock = clock
@@ -119,7 +125,8 @@ class Placer:
         members = _members(tx, rows)
         if members:  # who held a group until now may have placed some of these
             rows = containers.waiting(tx.connection, most)
-        waiting = [_waiting(row) for row in rows if row[-1] is None or row[-1] in members]
+        rows = [row for row in rows if row[-1] is None or row[-1] in members]
+        waiting = [_waiting(row, self._asks) for row in rows]
         if not waiting:
             return 0
         begun = self._clock.monotonic()
@@ -227,7 +234,10 @@ class Placer:
                 }
                 for placed in won
             ],
+            asks=self._asks,
         )
+        if self._asks:
+            tx.hint(settlements.TOPIC)
 
     def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> bool:
         if not containers.give_up(tx, one.id, Status.ERROR.value, why, now):
@@ -244,10 +254,11 @@ def _asked_by(tx: Tx, dealt_with: list[Waiting]) -> dict[str, str]:
     return actions.requests(tx.connection, [one.uuid for one in dealt_with])
 
 
-def _waiting(row: containers.Wait) -> Waiting:
-    number, uuid, project_id, cpu_m, memory_mib, disk_gib, document, group = row
+def _waiting(row: containers.Wait, asks: bool) -> Waiting:
+    number, uuid, project_id, cpu_m, memory_mib, disk_gib, document, ended, group = row
     asked = _asked(document)
     told, alone = _hints(asked.hints), asked.cpu_policy == "dedicated"
+    cpu_m = whole(cpu_m) if asks else cpu_m
     request = Request(
         uuid=uuid,
         project_id=project_id,
@@ -261,7 +272,8 @@ def _waiting(row: containers.Wait) -> Waiting:
         labels=told.labels,
         group=None if group is None else told.of(group),
     )
-    return Waiting(number, uuid, project_id, asked.nets, request, told)
+    known = consumer(uuid, ended) if asks else None
+    return Waiting(number, uuid, project_id, asked.nets, request, told, known)
 
 
 def _hints(given: dict[str, Any]) -> Hints:
@@ -312,4 +324,5 @@ def _claim(one: Waiting, host: str, epoch: int, needs: Amounts) -> Claim:
         memory_mib=needs.memory_mib,
         disk_gib=needs.disk_gib,
         dedicated=needs.cpus,
+        consumer=one.consumer,
     )

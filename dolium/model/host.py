@@ -32,6 +32,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     """Hosts that name none count as one rack of their zone."""
     hypervisor: str = ""
     """The physical machine under a host that is a server; empty: it is one itself."""
+    compute_node: str = ""
+    """The name by which Placement knows this machine as one of Nova's; empty: it is Dolium's."""
     enable_cpu_pinning: bool = False
     """Whether containers may have whole CPUs of it for themselves."""
 

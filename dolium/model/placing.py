@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from uuid import UUID, uuid5
 
 from msgspec import Struct, field
 
@@ -45,6 +46,18 @@ class Amounts(Struct, frozen=True):
     disk_gib: int = 0
     cpus: int = 0
     """CPUs that one container each has for itself."""
+
+
+def whole(cpu_m: int) -> int:
+    """Thousandths of a CPU rounded up to a CPU: Placement counts no smaller ones."""
+    return -(-cpu_m // 1000) * 1000
+
+
+def consumer(container_uuid: str, ended: int) -> str:
+    """What Placement knows a container's claim by, after so many others of it have ended: no
+    consumer is taken twice, so that what is late about one can't harm the next.
+    """
+    return str(uuid5(UUID(container_uuid), str(ended))) if ended else container_uuid
 
 
 class Group(Struct, frozen=True, kw_only=True, gc=False):

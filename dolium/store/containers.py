@@ -17,6 +17,7 @@ from dolium.store.store import Tx
 
 # Written out, because a bound value of a statement that hardly changes costs more than it saves.
 _WAITING: sa.ColumnClause[str] = sa.literal_column("'waiting'")
+_ASKING: sa.ColumnClause[str] = sa.literal_column("'asking'")
 _READY: sa.ColumnClause[str] = sa.literal_column("'ready'")
 
 _READ = tuple(table.c[name] for name in record.Container.__struct_fields__)
@@ -148,34 +149,39 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
     tx.plain(_update(tuple(sorted(values)), compared=False), values | {"uuid_": uuid})
 
 
-def place(tx: Tx, placed: Sequence[dict[str, Any]]) -> None:
+def place(tx: Tx, placed: Sequence[dict[str, Any]], *, asks: bool = False) -> None:
     """Give waiting containers to hosts: rows of id_, host, revision, addresses and
-    placed_reason.
+    placed_reason. asks: the hosts see them only once Placement has agreed.
     """
-    if tx.bulk(_PLACE, placed) != len(placed):
+    if tx.bulk(_PLACE_ASKING if asks else _PLACE, placed) != len(placed):
         raise errors.Changed(kind="Container", id="that waited for a host")
 
 
-_PLACE = Bulk(
-    {
-        "id_": sa.BigInteger,
-        "host": sa.String,
-        "revision": sa.BigInteger,
-        "addresses": sa.LargeBinary,
-        "placed_reason": sa.Text,
-    },
-    lambda given: (
-        table.update()
-        .where(table.c.id == given.id_, table.c.stage == _WAITING)
-        .values(
-            host=given.host,
-            stage=_READY,
-            revision=given.revision,
-            addresses=given.addresses,
-            placed_reason=given.placed_reason,
-        )
-    ),
-)
+def _placing(stage: sa.ColumnClause[str]) -> Bulk:
+    return Bulk(
+        {
+            "id_": sa.BigInteger,
+            "host": sa.String,
+            "revision": sa.BigInteger,
+            "addresses": sa.LargeBinary,
+            "placed_reason": sa.Text,
+        },
+        lambda given: (
+            table.update()
+            .where(table.c.id == given.id_, table.c.stage == _WAITING)
+            .values(
+                host=given.host,
+                stage=stage,
+                revision=given.revision,
+                addresses=given.addresses,
+                placed_reason=given.placed_reason,
+            )
+        ),
+    )
+
+
+_PLACE = _placing(_READY)
+_PLACE_ASKING = _placing(_ASKING)
 
 
 def give_up(tx: Tx, number: int, status: str, why: str, at: float) -> bool:
@@ -267,9 +273,9 @@ def hosts_of(
     return {row[0]: row[1] for row in rows}
 
 
-Wait = tuple[int, str, str, int, int, int, bytes, int | None]
-"""A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB), spec and
-group.
+Wait = tuple[int, str, str, int, int, int, bytes, int, int | None]
+"""A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB), spec, how
+many claims of it have ended and group.
 """
 
 
@@ -296,6 +302,7 @@ _WAIT = Plain(
         table.c.memory_mib,
         table.c.disk_gib,
         table.c.spec,
+        table.c.claims_ended,
         table.c.group_id,
     )
     .where(table.c.stage == _WAITING)

@@ -12,6 +12,8 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from dolium.model.host import Hello, Inventory
+from dolium.model.placing import whole
+from dolium.store import settlements
 from dolium.store.plain import Bulk, Plain
 from dolium.store.schema import claims, tombstones
 from dolium.store.schema import hosts as table
@@ -166,6 +168,8 @@ class Claim(Struct, frozen=True, kw_only=True, gc=False):
     disk_gib: int
     dedicated: int = 0
     """Whole CPUs for itself; `cpu_m` has what they take of what may be promised."""
+    consumer: str | None = None
+    """What Placement knows the claim by, where it is asked: no two claims have the same."""
 
 
 _CLAIM = Bulk(
@@ -283,6 +287,8 @@ def release(tx: Tx, container_uuid: str) -> None:
             used_dedicated=table.c.used_dedicated - row.dedicated,
         )
     )
+    if row.consumer is not None:
+        settlements.end(tx, row.consumer, container_uuid)
     tx.hint("placer")
 
 
@@ -294,6 +300,9 @@ def reclaim(tx: Tx, container_uuid: str, cpu_m: int | None, memory_mib: int) -> 
     if row is None:
         return True
     cpu_m = row.cpu_m if cpu_m is None else cpu_m
+    if row.consumer is not None:
+        cpu_m = whole(cpu_m)
+        settlements.due(tx, row.consumer, container_uuid)
     more = {"cpu_m": cpu_m - row.cpu_m, "memory_mib": memory_mib - row.memory_mib}
     fits: list[sa.ColumnElement[bool]] = [table.c.name == row.host]
     values: dict[str, Any] = {}

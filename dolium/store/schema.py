@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0007"
+HEAD = "0008"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 metadata = MetaData()
@@ -139,6 +139,7 @@ containers = Table(
     Column("addresses", _Blob, nullable=False),
     Column("group_id", BigInteger),
     Column("placed_reason", Text),
+    Column("claims_ended", Integer, nullable=False, server_default="0"),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
@@ -156,6 +157,17 @@ claims = Table(
     Column("memory_mib", BigInteger, nullable=False),
     Column("disk_gib", BigInteger, nullable=False),
     Column("dedicated", Integer, nullable=False, server_default="0"),
+    Column("consumer", String(36)),  # what Placement knows it by, where it was asked
+)
+
+settlements = Table(  # consumers whose allocations Placement has to make as the claims say
+    "settlements",
+    metadata,
+    Column("consumer", String(36), primary_key=True),
+    Column("container_uuid", String(36), nullable=False),
+    Column("turn", BigInteger, nullable=False),
+    Column("settled_at", Double),
+    Index("ix_settlements_settled", "settled_at"),
 )
 
 placement_groups = Table(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROJECTS = [ROOT, ROOT / "clients", ROOT / "tests" / "live" / "tempest"]
+LIVE = ROOT / "tests" / "live"
+PROJECTS = [ROOT, ROOT / "clients", LIVE / "tempest", LIVE / "placement"]
 INDEX = "https://pypi.org/simple"
 FILES = "https://files.pythonhosted.org/"
 

@@ -20,7 +20,7 @@ from dolium.store import upgrade
 from dolium.store.schema import HEAD, metadata
 from dolium.store.server import Server, engine
 from tests import databases
-from tests.control import test_containers, world
+from tests.control import test_claims, test_containers, world
 from tests.control.test_groups import keep_a_rule_together
 from tests.databases import SERVERS, Database
 from tests.live.crowd import Crowd, check
@@ -35,7 +35,8 @@ pytestmark = [
 STORIES = stories(Path(__file__).parents[1] / "stories")
 CONTROL = {
     name: test
-    for name, test in inspect.getmembers(test_containers, inspect.isfunction)
+    for module in (test_containers, test_claims)
+    for name, test in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_") and not inspect.signature(test).parameters
 }
 # Only where there is one writer does a placer share its commits.
