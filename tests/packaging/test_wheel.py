@@ -52,7 +52,8 @@ def test_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
 def test_source_holds_what_the_wheel_is_made_of(uv: str, tmp_path: Path) -> None:
     run(uv, "build", "--quiet", "--sdist", "--python", sys.executable, "--out-dir", tmp_path)
     (built,) = tmp_path.glob("*.tar.gz")
-    held = {name.partition("/")[2] for name in tarfile.open(built).getnames()}
+    with tarfile.open(built) as source:
+        held = {name.partition("/")[2] for name in source.getnames()}
     assert {f"systemd/{path.name}" for path in (ROOT / "systemd").iterdir()} <= held
     assert "docs/reference/dolium.conf.sample" in held
 
