@@ -50,8 +50,8 @@ class Process:
         """A `dolium` command line with this one's configuration, run there."""
         return self.place.command(DOLIUM, *words, "--config", str(self.config))
 
-    def said(self, *words: str, given: str | None = None) -> str:
-        """What a short command prints."""
+    def said(self, *words: str, given: str | None = None, status: int = 0) -> str:
+        """What a short command prints; of one that fails, what it complains about."""
         done = subprocess.run(
             self.command(*words),
             input=given,
@@ -61,8 +61,8 @@ class Process:
             env=environment(),
             check=False,
         )
-        assert done.returncode == 0, f"dolium {words}: {done.stdout}{done.stderr}"
-        return done.stdout
+        assert done.returncode == status, f"dolium {words}: {done.stdout}{done.stderr}"
+        return done.stderr if status else done.stdout
 
     def start(self) -> Process:
         """Does not wait."""
@@ -105,6 +105,14 @@ class Process:
         self.process.wait(30)
         self.process = None
         self.log.write_text("")  # so that `ready` waits for the next start
+
+    def end(self) -> None:
+        """Stop in order."""
+        assert self.process is not None
+        self.signal(15)
+        assert self.process.wait(60) == 0, self.tail()
+        self.process = None
+        self.log.write_text("")
 
     def close(self) -> None:
         """Nothing of it stays."""
