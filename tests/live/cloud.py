@@ -36,8 +36,12 @@ DOLIUM = str(Path(sys.executable).with_name("dolium"))
 class Process:
     """One `dolium serve`, somewhere."""
 
-    def __init__(self, place: Place, name: str, role: str, config: Groups) -> None:
+    def __init__(
+        self, place: Place, name: str, role: str, config: Groups, program: str = DOLIUM
+    ) -> None:
         self.place, self.name, self.role = place, name, role
+        self.program = program
+        """The `dolium` it is, at its next start."""
         self.state = place.folder / name
         self.config = place.folder / f"{name}.conf"
         self.log = place.folder / f"{name}.log"
@@ -48,7 +52,7 @@ class Process:
 
     def command(self, *words: str) -> list[str]:
         """A `dolium` command line with this one's configuration, run there."""
-        return self.place.command(DOLIUM, *words, "--config", str(self.config))
+        return self.place.command(self.program, *words, "--config", str(self.config))
 
     def said(self, *words: str, given: str | None = None, status: int = 0) -> str:
         """What a short command prints; of one that fails, what it complains about."""
@@ -68,7 +72,7 @@ class Process:
         """Does not wait."""
         self._pidfile.unlink(missing_ok=True)
         tell = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(self._pidfile)]
-        command = [*tell, DOLIUM, "serve", "--role", self.role, "--config", str(self.config)]
+        command = [*tell, self.program, "serve", "--role", self.role, "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.place.command(*command),
@@ -143,7 +147,7 @@ class Host(Process):
             "agent": {"look_s": 2},
             "place": {"rack": f"r{number % 2}"},
         }
-        super().__init__(place, name, "agent", _merged(own, config))
+        super().__init__(place, name, "agent", _merged(own, config), cloud.program)
         self._join()
         offered = cloud.control.said("host", "token", name).strip()
         self.said("enrol", "--token-file", "-", given=offered)
@@ -202,9 +206,16 @@ class Host(Process):
 class Cloud:
     """All of it; use `cloud(...)`."""
 
-    def __init__(self, place: Place, database: Database, stack: ExitStack, config: Groups) -> None:
+    def __init__(
+        self,
+        place: Place,
+        database: Database,
+        stack: ExitStack,
+        config: Groups,
+        program: str = DOLIUM,
+    ) -> None:
         self.place, self.database, self._stack = place, database, stack
-        self._config = config
+        self._config, self.program = config, program
         self.identity = place.folder / "identity"
         self.ca = place.folder / "ca"
         self.links = [f"https://{SWITCH}:{port + 1}" for port in APIS]
@@ -255,7 +266,7 @@ class Cloud:
         self.grow(hosts)
 
     def _process(self, name: str, role: str, config: Groups) -> Process:
-        return Process(self.place, name, role, _merged(self._base, config))
+        return Process(self.place, name, role, _merged(self._base, config), self.program)
 
     @property
     def processes(self) -> list[Process]:
@@ -321,14 +332,16 @@ class Cloud:
 
 
 @contextmanager
-def cloud(kind: type[Database], hosts: int, config: Groups | None = None) -> Iterator[Cloud]:
-    """One that answers; nothing is left of it."""
+def cloud(
+    kind: type[Database], hosts: int, config: Groups | None = None, program: str = DOLIUM
+) -> Iterator[Cloud]:
+    """One that answers, of this `dolium` or another; nothing is left of it."""
     with ExitStack() as stack:
         place = stack.enter_context(Place())
         database = kind()
         stack.callback(database.close)
         database.start()
-        made = Cloud(place, database, stack, config or {})
+        made = Cloud(place, database, stack, config or {}, program)
         made.build(hosts)
         yield made
 
