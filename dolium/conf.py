@@ -254,6 +254,9 @@ class Link(Struct, frozen=True):
     ] = ""
     listen: Annotated[str, _about("Address a control process listens on.")] = "127.0.0.1"
     port: Annotated[int, _about("Its TCP port; 0: any that is free.", ge=0, le=65535)] = 9518
+    conductor_port: Annotated[
+        int, _about("The same of a conductor, which may be beside an API.", ge=0, le=65535)
+    ] = 9520
     address: Annotated[
         str, _about("Where other control processes reach it; empty: the address it listens on.")
     ] = ""

@@ -252,7 +252,7 @@ class Cloud:
             for port in APIS
         ]
         self.conductors = [
-            self._process(f"conductor{n}", "conductor", {"link": {"port": 0}})
+            self._process(f"conductor{n}", "conductor", {"link": {"port": 0, "conductor_port": 0}})
             for n in range(CONDUCTORS)
         ]
         self.control = self.apis[0]
