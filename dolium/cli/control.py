@@ -72,7 +72,7 @@ class Process:
             self.store.hints.wake,
             clock,
             config.link.listen,
-            config.link.port,
+            config.link.conductor_port if role == "conductor" else config.link.port,
             config.link.polls,
             self.store.meter,
         )

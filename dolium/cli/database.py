@@ -23,7 +23,7 @@ def place(config: conf.Config) -> Place:
 
 @contextmanager
 def opened(config: conf.Config) -> Iterator[Store]:
-    """For `with`: the store. Raises StartError unless the schema is this Dolium's."""
+    """For `with`: the store. Raises StartError unless its schema is fit for this Dolium."""
     from dolium.store import upgrade
     from dolium.store.connect import connect
 

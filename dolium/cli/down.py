@@ -1,4 +1,6 @@
-"""`dolium down`: ask the running Dolium to stop, or clear away what a killed one left."""
+"""`dolium down`: ask the running `dolium up` to stop, or clear away what one that was killed, or an
+agent that has ended, left on this machine.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from dolium.beside.process import look
 from dolium.cli.machine import Host, engine_of
 from dolium.cli.state import Running, State
 from dolium.cli.up import keystone_of
+from dolium.link import https_agent
 from dolium.model.container import State as Seen
 from dolium.store import deployments
 from dolium.store.connect import connect
@@ -58,11 +61,9 @@ def _clear(config: conf.Config, state: State) -> list[str]:
     if keystone.process.adopt():
         keystone.stop()
         left.append("Keystone")
-    if not state.database.exists():
+    deployment = _deployment(config, state)
+    if deployment is None:
         return left
-    store = connect(config.database, state.database)
-    deployment = deployments.ensure(store, time.time())
-    store.close()
     beside = engine_of(config, state, deployment)
     host = Host(config, state.agent, deployment)
     host.prepare()
@@ -78,8 +79,19 @@ def _clear(config: conf.Config, state: State) -> list[str]:
     return left
 
 
+def _deployment(config: conf.Config, state: State) -> str | None:
+    """Whose containers are here: of a database, or of who enrolled this host; None: nobody's."""
+    if state.database.exists() or (config.database.connection and state.has_agent):
+        store = connect(config.database, state.database)
+        try:
+            return deployments.ensure(store, time.time())
+        finally:
+            store.close()
+    return https_agent.read(config.link_dir).deployment if state.has_agent else None
+
+
 def _rest(host: Host, deployment: str) -> list[str]:
-    """Stop what runs of ours, all at once; `dolium up` brings it back."""
+    """Stop what runs of ours, all at once; the next start brings it back."""
     running = [s.handle for s in host.engine.listing(deployment) if s.state in LIVE]
     with ThreadPoolExecutor(max(1, len(running))) as pool:
         list(pool.map(lambda handle: host.engine.stop(handle, STOP_CONTAINER_S), running))

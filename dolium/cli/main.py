@@ -108,7 +108,7 @@ def _of_a_cloud(add: Add) -> None:
         "what",
         choices=["sync", "version", "check"],
         help="sync: make or upgrade it; version: print its schema's; "
-        "check: exit status 1 unless it is this Dolium's",
+        "check: exit status 1 unless this Dolium can work with it",
     )
 
 
@@ -238,14 +238,15 @@ def _enrol(arguments: argparse.Namespace) -> int:
 
 def _db(arguments: argparse.Namespace) -> int:
     from dolium.cli import database
-    from dolium.store import connect, upgrade
+    from dolium.store import connect, schema, upgrade
 
     place = database.place(config_of(arguments))
     if arguments.what == "version":
         sys.stdout.write(f"{upgrade.version(place) or 'there is no database yet'}\n")
     elif arguments.what == "check":
-        upgrade.check(place)
-        sys.stdout.write(f"{connect.shown(place)} has this Dolium's schema\n")
+        found = upgrade.check(place)
+        which = "this Dolium's schema" if found == schema.HEAD else f"schema {found}, newer and fit"
+        sys.stdout.write(f"{connect.shown(place)} has {which}\n")
     else:
         sys.stdout.write(f"{upgrade.upgrade(place) or 'nothing to do'}\n")
     return 0

@@ -37,6 +37,11 @@ class State:
         self.log = folder / "dolium.log"
         self._running = folder / "running.json"
 
+    @property
+    def has_agent(self) -> bool:
+        """Whether there has been an agent here."""
+        return (self.agent / "journal.sqlite").exists()
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep every other Dolium out while this one runs."""
@@ -54,9 +59,11 @@ class State:
             os.close(descriptor)
             running = self.read()
             who = f" (pid {running.pid})" if running else ""
+            agent = "first (an agent: `systemctl stop dolium-agent`)"
+            how = "with `dolium down`" if running else agent
             raise errors.StartError(
                 why=f"Another Dolium{who} uses {self.folder}; "
-                "stop it with `dolium down`, or choose another --state-dir"
+                f"stop it {how}, or choose another --state-dir"
             ) from None
         try:
             yield

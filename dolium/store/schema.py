@@ -21,8 +21,13 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0008"
+HEAD = "0009"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
+
+FITS = "0009"
+"""The oldest HEAD of a Dolium that works with this schema too, so that a cloud can be upgraded one
+process after another. Migrations after it only add what an older Dolium need not know
+(tests/store/test_migrations.py); one that does more has to be named here."""
 
 metadata = MetaData()
 
@@ -37,6 +42,13 @@ deployment = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1: there is only one
     Column("uuid", String(36), nullable=False),
     Column("created_at", Double, nullable=False),
+)
+
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("since", String(32), nullable=False),  # FITS of who made the schema
 )
 
 members = Table(

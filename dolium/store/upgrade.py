@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from dolium import errors
 from dolium.store.connect import Place, shown
-from dolium.store.schema import HEAD
+from dolium.store.schema import FITS, HEAD, compatibility
 
 LOG = logging.getLogger(__name__)
 
@@ -48,12 +48,15 @@ def _version_of_file(path: Path) -> str | None:
     return str(row[0]) if row else None
 
 
-def check(place: Place) -> None:
-    """Raises StartError, saying what to do, unless the database has exactly this code's schema."""
+def check(place: Place) -> str:
+    """Raises StartError, saying what to do, unless this code can work with the database's schema;
+    returns which one it is.
+    """
     found = version(place)
     if found == HEAD:
-        return
-    _refuse_newer(place, found)
+        return found
+    if _newer(place, found):
+        return str(found)
     state = f"has schema {found}" if found else "is empty"
     raise errors.StartError(
         why=f"The database {shown(place)} {state}, this Dolium needs {HEAD}; run `dolium db sync`"
@@ -63,15 +66,14 @@ def check(place: Place) -> None:
 def upgrade(place: Place) -> str | None:
     """Bring the database to HEAD; returns what was done. Of a file a copy is kept.
 
-    Two at once take turns. Raises StartError when the database is newer than this code.
+    Two at once take turns. Raises StartError when the database is newer and not fit for this code.
     """
     found = version(place)
-    if found == HEAD:
+    if found == HEAD or _newer(place, found):
         return None
-    _refuse_newer(place, found)
     copy = _copied(place, found) if isinstance(place, Path) else None
     with _connected(place) as connection, _alone(connection):
-        if (found := _version(connection)) == HEAD:
+        if (found := _version(connection)) is not None and found >= HEAD:
             return None
         _alembic(connection, HEAD)
     if found is None:
@@ -86,12 +88,34 @@ def downgrade(place: Place, to: str) -> None:
         _alembic(connection, to, up=False)
 
 
-def _refuse_newer(place: Place, found: str | None) -> None:
-    if found is not None and found > HEAD:
-        raise errors.StartError(
-            why=f"The database {shown(place)} has schema {found}, newer than this Dolium's "
-            f"{HEAD}. Install the newer Dolium again, or restore the copy made before its upgrade"
-        )
+def _newer(place: Place, found: str | None) -> bool:
+    """Whether the schema is a newer one that is fit for this code; StartError if it is not fit."""
+    if found is None or found < HEAD:
+        return False
+    with _connected(place) as connection:
+        since = _since(connection)
+    if since is not None and since <= HEAD:
+        LOG.info("the schema %s is newer than this Dolium's %s, and fit for it", found, HEAD)
+        return True
+    raise errors.StartError(
+        why=f"The database {shown(place)} has schema {found}, newer than this Dolium's "
+        f"{HEAD} and not fit for it. Install the newer Dolium again, or restore the copy made "
+        "before its upgrade"
+    )
+
+
+def _since(connection: sa.Connection) -> str | None:
+    """The oldest HEAD that works with the schema, as who made it has said."""
+    if not sa.inspect(connection).has_table(compatibility.name):
+        return None
+    found = connection.execute(sa.select(compatibility.c.since)).scalar_one_or_none()
+    return str(found) if found is not None else None
+
+
+def _say_since(connection: sa.Connection, since: str) -> None:
+    if sa.inspect(connection).has_table(compatibility.name):
+        connection.execute(sa.delete(compatibility))
+        connection.execute(sa.insert(compatibility).values(id=1, since=since))
 
 
 def _copied(path: Path, found: str | None) -> Path | None:
@@ -155,5 +179,8 @@ def _alembic(connection: sa.Connection, to: str, *, up: bool = True) -> None:
     connection.commit()
     if connection.dialect.name != "sqlite":  # its connections commit by themselves otherwise
         connection = connection.execution_options(isolation_level="READ COMMITTED")
+    since = FITS if up else to
     with connection.begin():
+        _say_since(connection, since)  # before too: MariaDB keeps each step of what then fails
         (command.upgrade if up else command.downgrade)(config, to)
+        _say_since(connection, since)

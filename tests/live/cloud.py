@@ -43,8 +43,12 @@ DOLIUM = str(Path(sys.executable).with_name("dolium"))
 class Process:
     """One `dolium serve`, somewhere."""
 
-    def __init__(self, place: Place, name: str, role: str, config: Groups) -> None:
+    def __init__(
+        self, place: Place, name: str, role: str, config: Groups, program: str = DOLIUM
+    ) -> None:
         self.place, self.name, self.role = place, name, role
+        self.program = program
+        """The `dolium` it is, at its next start."""
         self.state = place.folder / name
         self.config = place.folder / f"{name}.conf"
         self.log = place.folder / f"{name}.log"
@@ -57,10 +61,10 @@ class Process:
 
     def command(self, *words: str) -> list[str]:
         """A `dolium` command line with this one's configuration, run there."""
-        return self.place.command(DOLIUM, *words, "--config", str(self.config))
+        return self.place.command(self.program, *words, "--config", str(self.config))
 
-    def said(self, *words: str, given: str | None = None) -> str:
-        """What a short command prints."""
+    def said(self, *words: str, given: str | None = None, status: int = 0) -> str:
+        """What a short command prints; of one that fails, what it complains about."""
         done = subprocess.run(
             self.command(*words),
             input=given,
@@ -70,14 +74,15 @@ class Process:
             env=environment(),
             check=False,
         )
-        assert done.returncode == 0, f"dolium {words}: {done.stdout}{done.stderr}"
-        return done.stdout
+        assert done.returncode == status, f"dolium {words}: {done.stdout}{done.stderr}"
+        return done.stderr if status else done.stdout
 
     def start(self) -> Process:
         """Does not wait."""
         self._pidfile.unlink(missing_ok=True)
         tell = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(self._pidfile)]
-        skewed = [sys.executable, str(Path(__file__).with_name("skewed.py")), str(self._clock)]
+        python = str(Path(self.program).with_name("python"))
+        skewed = [python, str(Path(__file__).with_name("skewed.py")), str(self._clock)]
         command = [*tell, *skewed, "serve", "--role", self.role, "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -124,6 +129,14 @@ class Process:
         self.process = None
         self.log.write_text("")  # so that `ready` waits for the next start
 
+    def end(self) -> None:
+        """Stop in order."""
+        assert self.process is not None
+        self.signal(15)
+        assert self.process.wait(60) == 0, self.tail()
+        self.process = None
+        self.log.write_text("")
+
     def close(self) -> None:
         """Nothing of it stays."""
         if self.process is not None:
@@ -160,7 +173,7 @@ class Host(Process):
             "agent": {"look_s": 2},
             "place": {"rack": f"r{number % 2}"},
         }
-        super().__init__(place, name, "agent", _merged(own, config))
+        super().__init__(place, name, "agent", _merged(own, config), cloud.program)
         self.state = place.folder / "state"
         self._join()
         offered = cloud.control.said("host", "token", name).strip()
@@ -251,9 +264,16 @@ class Host(Process):
 class Cloud:
     """All of it; use `cloud(...)`."""
 
-    def __init__(self, place: Place, database: Database, stack: ExitStack, config: Groups) -> None:
+    def __init__(
+        self,
+        place: Place,
+        database: Database,
+        stack: ExitStack,
+        config: Groups,
+        program: str = DOLIUM,
+    ) -> None:
         self.place, self.database, self._stack = place, database, stack
-        self._config = config
+        self._config, self.program = config, program
         self.identity = place.folder / "identity"
         self.ca = place.folder / "ca"
         self.links = [f"https://{SWITCH}:{port + 1}" for port in APIS]
@@ -290,7 +310,7 @@ class Cloud:
             for port in APIS
         ]
         self.conductors = [
-            self._process(f"conductor{n}", "conductor", {"link": {"port": 0}})
+            self._process(f"conductor{n}", "conductor", {"link": {"port": 0, "conductor_port": 0}})
             for n in range(CONDUCTORS)
         ]
         self.control = self.apis[0]
@@ -304,7 +324,7 @@ class Cloud:
         self.grow(hosts)
 
     def _process(self, name: str, role: str, config: Groups) -> Process:
-        return Process(self.place, name, role, _merged(self._base, config))
+        return Process(self.place, name, role, _merged(self._base, config), self.program)
 
     @property
     def processes(self) -> list[Process]:
@@ -386,14 +406,16 @@ class Cloud:
 
 
 @contextmanager
-def cloud(kind: type[Database], hosts: int, config: Groups | None = None) -> Iterator[Cloud]:
-    """One that answers; nothing is left of it."""
+def cloud(
+    kind: type[Database], hosts: int, config: Groups | None = None, program: str = DOLIUM
+) -> Iterator[Cloud]:
+    """One that answers, of this `dolium` or another; nothing is left of it."""
     with ExitStack() as stack:
         place = stack.enter_context(Place())
         database = kind()
         stack.callback(database.close)
         database.start()
-        made = Cloud(place, database, stack, config or {})
+        made = Cloud(place, database, stack, config or {}, program)
         made.build(hosts)
         yield made
 

@@ -11,6 +11,7 @@ from tests.live import place
 from tests.live.clients import Clients
 from tests.live.cloud import Cloud, cloud
 from tests.live.installation import IMAGE, Owned
+from tests.live.place import until
 
 pytestmark = pytest.mark.live
 
@@ -54,3 +55,25 @@ def test_what_one_api_was_told_the_other_knows_and_any_host_does(made: Cloud) ->
         assert len(running) == len(uuids), running
         theirs.delete(*uuids)
     assert [name for host in made.hosts for name in host.running()] == []
+
+
+def test_down_takes_back_what_an_agent_changed(made: Cloud) -> None:
+    host = made.hosts[0]
+    with made.client("admin") as client:
+        owned = Owned(client)
+        uuid = owned.create("stays", host=host.name)
+        owned.until(uuid, "Running")
+        assert "stop it first" in host.said("down", status=1)
+        host.end()
+        assert len(host.running()) == 1, "it outlives the agent"
+        assert "an engine, 1 containers" in host.said("down")
+        assert host.place.named("dockerd") + host.place.named("containerd") == []
+        assert [line for line in host.place.run("nft", "list", "tables").splitlines() if line] == []
+        links = host.place.run("ip", "-br", "link").splitlines()
+        assert sorted(line.split()[0].partition("@")[0] for line in links) == ["lo", "up0"]
+        assert host.place.run("sysctl", "-n", "net.ipv4.ip_forward").strip() == "0"
+        assert "nothing was left" in host.said("down")
+        host.start().ready()
+        owned.until(uuid, "Running")
+        until(lambda: len(host.running()) == 1, "it runs again")
+        owned.delete(uuid)

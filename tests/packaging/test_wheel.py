@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -38,10 +39,23 @@ def wheel(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    beside = {name.partition(".data/data/")[2] for name in inside if ".data/data/" in name}
+    held = {name for name in inside if ".data/data/" not in name}
     written = {str(path.relative_to(ROOT)) for path in (ROOT / "dolium").rglob("*.*")}
     assert {name for name in written if "__pycache__" not in name} <= held
     assert {name.split("/")[0] for name in held} == {"dolium"}
+    units = {f"share/dolium/systemd/{path.name}" for path in (ROOT / "systemd").iterdir()}
+    assert beside == {"share/dolium/dolium.conf.sample", *units}
+
+
+def test_source_holds_what_the_wheel_is_made_of(uv: str, tmp_path: Path) -> None:
+    run(uv, "build", "--quiet", "--sdist", "--python", sys.executable, "--out-dir", tmp_path)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as source:
+        held = {name.partition("/")[2] for name in source.getnames()}
+    assert {f"systemd/{path.name}" for path in (ROOT / "systemd").iterdir()} <= held
+    assert "docs/reference/dolium.conf.sample" in held
 
 
 def test_wheel_runs_from_a_clean_environment(uv: str, wheel: Path, tmp_path: Path) -> None:

@@ -202,15 +202,6 @@ def test_migrations_make_exactly_the_schema_and_take_it_back(tmp_path: Path) -> 
     assert tables <= {"alembic_version", "sqlite_sequence"}
 
 
-def test_a_newer_database_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    upgrade.upgrade(path)
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(errors.StartError, match="newer than this Dolium"):
-        upgrade.upgrade(path)
-
-
 def test_a_migration_keeps_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "db"
     upgrade.upgrade(path)

@@ -1,27 +1,16 @@
-"""Configuration: oslo.config files in, frozen structs out. The only reader of configuration.
-
-Each group is one struct; its fields' types, defaults and descriptions become the options, the
-sample and the reference page, so that nothing is written twice.
+"""The groups of options: one struct each, whose fields' types, defaults and descriptions become the
+options, the sample and the reference page, so that nothing is written twice.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import re
-import socket
-import sys
-import typing
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from dolium import errors
-
-if TYPE_CHECKING:
-    from oslo_config import cfg
 
 
 def _about(text: str, **bounds: Any) -> Meta:
@@ -286,6 +275,9 @@ class Link(Struct, frozen=True):
     ] = ""
     listen: Annotated[str, _about("Address a control process listens on.")] = "127.0.0.1"
     port: Annotated[int, _about("Its TCP port; 0: any that is free.", ge=0, le=65535)] = 9518
+    conductor_port: Annotated[
+        int, _about("The same of a conductor, which may be beside an API.", ge=0, le=65535)
+    ] = 9520
     address: Annotated[
         str, _about("Where other control processes reach it; empty: the address it listens on.")
     ] = ""
@@ -389,139 +381,3 @@ class Placement(Struct, frozen=True):
     domain_name: Annotated[str, _about("Domain of user and project.")] = "Default"
     region_name: Annotated[str, _about("Region of Placement; empty: the only one.")] = ""
     endpoint: Annotated[str, _about("Where Placement is; empty: as the catalog says.")] = ""
-
-
-class Config(Struct, frozen=True):
-    """All of it."""
-
-    default: Default = Default()
-    api: Api = Api()
-    database: Database = Database()
-    identity: Identity = Identity()
-    keystone: Keystone = Keystone()
-    engine: Engine = Engine()
-    limits: Limits = Limits()
-    quota: Quota = Quota()
-    place: Place = Place()
-    placing: Placing = Placing()
-    network: Network = Network()
-    agent: Agent = Agent()
-    link: Link = Link()
-    hosts: Hosts = Hosts()
-    metrics: Metrics = Metrics()
-    fence_command: FenceCommand = FenceCommand()
-    fence_nova: FenceNova = FenceNova()
-    placement: Placement = Placement()
-
-    @property
-    def host(self) -> str:
-        """This host's name."""
-        return self.default.host or socket.gethostname()
-
-    @property
-    def state_dir(self) -> Path:
-        """The folder everything is kept in."""
-        return Path(self.default.state_dir)
-
-    @property
-    def ca_dir(self) -> Path:
-        """Where control nodes have Dolium's CA."""
-        return Path(self.link.ca_dir) if self.link.ca_dir else self.state_dir / "ca"
-
-    @property
-    def link_dir(self) -> Path:
-        """Where a host keeps what it was enrolled with."""
-        return self.state_dir / "link"
-
-
-_WHERE = re.compile(r" from LocationInfo\(.*?detail='([^']*)'\)")
-"""What oslo.config adds for programmers."""
-
-_ENVIRONMENT = re.compile("OS_[A-Z]+__[A-Z_0-9]+")
-"""Variables that oslo.config reads options from."""
-
-
-def groups() -> dict[str, type[Struct]]:
-    """Group name -> its struct."""
-    return {field.name: field.type for field in msgspec.structs.fields(Config)}
-
-
-def options(group: type[Struct]) -> list[cfg.Opt]:
-    """The oslo.config options of one group, made from its struct."""
-    from oslo_config import cfg
-
-    kinds = {str: cfg.StrOpt, bool: cfg.BoolOpt, int: cfg.IntOpt, float: cfg.FloatOpt}
-    hints = typing.get_type_hints(group, include_extras=True)
-    made = []
-    for field in msgspec.structs.fields(group):
-        kind, meta = get_args(hints[field.name])
-        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-        option = cfg.ListOpt if get_origin(kind) is list else kinds[kind]
-        made.append(option(field.name, default=default, help=meta.description))
-    return made
-
-
-def load(files: list[Path] | None = None, **overrides: dict[str, Any]) -> Config:
-    """Read files (none is fine) and overrides `group={"option": value}`.
-
-    Raises StartError naming the option that can't be read.
-    """
-    configured = files or any(map(_ENVIRONMENT.fullmatch, os.environ))
-    read = _read(files or []) if configured else {}
-    for name, values in overrides.items():
-        read[name] = read.get(name, {}) | values
-    try:
-        return msgspec.convert(read, Config)
-    except ValueError as error:
-        raise _unreadable(error) from None
-
-
-def _read(files: list[Path]) -> dict[str, dict[str, Any]]:
-    """What oslo.config reads, by group; where nothing is configured 0.1 s of import is saved."""
-    from oslo_config import cfg
-
-    source = cfg.ConfigOpts()
-    for name, group in groups().items():
-        source.register_opts(options(group), group=None if name == "default" else name)
-    try:
-        source(
-            args=[],
-            project="dolium",
-            default_config_files=[str(path) for path in files],
-            default_config_dirs=[],
-        )
-        return {name: _group(source, name, group) for name, group in groups().items()}
-    except (cfg.Error, ValueError) as error:
-        raise _unreadable(error) from None
-
-
-def _unreadable(error: Exception) -> errors.StartError:
-    why = _WHERE.sub(r" in \1", str(error))
-    return errors.StartError(why=f"The configuration can't be read: {why}")
-
-
-def _group(source: cfg.ConfigOpts, name: str, group: type[Struct]) -> dict[str, Any]:
-    held = source if name == "default" else source[name]
-    return {field: held[field] for field in group.__struct_fields__}
-
-
-def reference() -> str:
-    """The reference page of all options, in Markdown."""
-    page = [
-        "# Configuration",
-        "",
-        "All options with their defaults. No file is needed; `dolium up --config FILE` reads one "
-        "in the form below. Generated by `make docs`.",
-    ]
-    for name, group in groups().items():
-        title = "DEFAULT" if name == "default" else name
-        first = (group.__doc__ or "").partition(": ")[2].rstrip(".")
-        page += ["", f"## [{title}]", "", f"{first[:1].upper()}{first[1:]}.", ""]
-        page += ["| option | default | what it does |", "|---|---|---|"]
-        for option in options(group):
-            page.append(f"| `{option.name}` | `{option.default!r}` | {option.help} |")
-    return "\n".join(page) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(reference())
