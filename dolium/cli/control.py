@@ -90,7 +90,9 @@ class Process:
         peers = Peers(self.own.identity, members.peers)
         self.begin(Keeper("members", [members.turn], BEAT_S), peers)
         self.store.hints.forward = lambda topic: peers.send(topic) if _concerns(topic) else None
-        self.begin(Keeper("lookout", [Lookout(self.store).turn], LOOK_S))
+        self.begin(
+            Keeper("lookout", [Lookout(self.store, self.hosting.hosts.waiting).turn], LOOK_S)
+        )
 
     def _member(self) -> Member:
         link = self._config.link
