@@ -158,7 +158,7 @@ class Bulk:
 class Among:
     """A SELECT for each of many given keys. Safe to use from many threads.
 
-    SQLite runs it key by key; a server gets many keys in one statement, for the sake of round trips.
+    SQLite runs it key by key; a server gets many keys in one statement, which saves round trips.
     Rows come in the order that the statement asks for, on SQLite only those of one key.
     """
 

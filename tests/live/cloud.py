@@ -98,6 +98,11 @@ class Process:
         )
         self.place.kill(int(pid), number)
 
+    @property
+    def about(self) -> Path:
+        """What the kernel says of it: its folder of /proc."""
+        return self.place.root / "proc" / self._pidfile.read_text().strip()
+
     def kill(self) -> None:
         """SIGKILL."""
         assert self.process is not None

@@ -20,8 +20,8 @@ from pathlib import Path
 from tests.perf import lab, report
 from tests.perf.figure import Figure
 
-ALONE = ("placing", "durable", "answers", "lifetime", "outages")
-"""Modules that need nothing but Python, and a database server for some figures."""
+ALONE = ("placing", "durable", "answers", "lifetime", "outages", "remote")
+"""Modules that need no installation of their own; what else they lack, they say."""
 
 IN_LAB = ("restart", "memory", "imports", "starts", "rate")
 """Modules that measure a whole installation, in this order: the first ones want it fresh."""
@@ -30,7 +30,9 @@ IN_LAB = ("restart", "memory", "imports", "starts", "rate")
 def main() -> int:
     """Measure, print, write."""
     if sys.argv[1:2] == ["scale"]:
-        return importlib.import_module("tests.perf.scale").main(sys.argv[2:])
+        from tests.perf import scale
+
+        return scale.main(sys.argv[2:])
     options = _options()
     names = options.names or [*ALONE, *IN_LAB]
     if any(name in IN_LAB for name in names) and not lab.inside():

@@ -30,7 +30,7 @@ from dolium.link import certificates, tls
 from dolium.link.https import HttpsControl
 from dolium.model.clock import SystemClock
 from dolium.model.host import Hello, Inventory
-from dolium.model.wish import Facts
+from dolium.model.wish import Fact, Facts
 from tests.perf import population
 
 WAIT_S = Options(host="").wait_s
@@ -121,7 +121,7 @@ class Agent:
                 timer.daemon = True
                 timer.start()
 
-    def _note(self, written: Sequence[population.Fact]) -> None:
+    def _note(self, written: Sequence[Fact]) -> None:
         now = time.time()
         self.report.posts += 1
         self.report.facts += len(written)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -192,11 +192,14 @@ class Fleet:
 
     def _config(self, link: int, api: int) -> str:
         url = self._url.render_as_string(hide_password=False)
-        return (
-            f"[DEFAULT]\nhost = control\nstate_dir = {self.folder}\n[database]\nconnection = {url}\n"
-            f"[keystone]\nauth_url = http://127.0.0.1:9\npassword = none\n[api]\nport = {api}\n"
-            f"[link]\nport = {link}\nca_dir = {self.folder / 'ca'}\n"
-        )
+        lines = [
+            *("[DEFAULT]", "host = control", f"state_dir = {self.folder}"),
+            *("[database]", f"connection = {url}"),
+            *("[keystone]", "auth_url = http://127.0.0.1:9", "password = none"),
+            *("[api]", f"port = {api}"),
+            *("[link]", f"port = {link}", f"ca_dir = {self.folder / 'ca'}"),
+        ]
+        return "\n".join(lines)
 
     def start(self) -> None:
         """The control side; returns when it is ready."""
@@ -339,9 +342,9 @@ def _family(pid: int) -> float:
     return total + sum(wire.cpu_seconds(int(child)) for child in children)
 
 
-def _until(condition: object, what: str, step_s: float) -> None:
+def _until(condition: Callable[[], bool], what: str, step_s: float) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {PATIENCE_S:g} s: {what}")
         time.sleep(step_s)

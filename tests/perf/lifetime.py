@@ -26,6 +26,7 @@ from dolium.model.clock import SystemClock
 from dolium.model.wish import Facts
 from dolium.store import upgrade
 from dolium.store.schema import containers as table
+from dolium.store.server import engine
 from dolium.store.sqlite import Sqlite
 from dolium.store.store import Store
 from tests import databases
@@ -132,7 +133,7 @@ def _revision(store: Store, host: str) -> int:
 
 
 def _counted(server: MariaDb) -> int:
-    made = databases.engine(server.url(server.administration))
+    made = engine(server.url(server.administration))
     with made.connect() as connection:
         rows = connection.execute(sa.text("SHOW GLOBAL STATUS LIKE 'Com\\_%'"))
         found = {name.lower(): int(value) for name, value in rows}

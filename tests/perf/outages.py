@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tests.databases import MariaDb
 from tests.perf import population, scale, wire
@@ -46,7 +46,7 @@ def _conductors(cloud: Fleet) -> Figure:
     """Each is killed once, as nobody knows which of the two would have done the work."""
     gaps: list[float] = []
     for victim in cloud.conductors:
-        gaps.append(_gap(cloud, lambda: victim.kill()))  # noqa: B023
+        gaps.append(_gap(cloud, victim.kill))
         victim.start()
         victim.ready()
     usual = _gap(cloud, lambda: None)
@@ -62,29 +62,30 @@ def _conductors(cloud: Fleet) -> Figure:
     )
 
 
-def _gap(cloud: Fleet, strike: object) -> float:
+def _gap(cloud: Fleet, strike: Callable[[], None]) -> float:
     """The longest of all that are created around the strike."""
     begun: dict[str, float] = {}
     placed: dict[str, float] = {}
 
-    def look() -> None:
+    def look() -> bool:
         now = time.monotonic()
         for uuid in _placed(cloud, [uuid for uuid in begun if uuid not in placed]):
             placed[uuid] = now
+        return len(placed) == len(begun)
 
     with cloud.client() as client:
         time.sleep(1.0)  # until the others are known
         begin, struck = time.monotonic(), False
         while (now := time.monotonic()) < begin + BEFORE_S + AFTER_S:
             if not struck and now > begin + BEFORE_S:
-                strike()  # type: ignore[operator]
+                strike()
                 struck = True
             at = time.monotonic()
             row = client.create(context(f"gap{len(begun) % 20}"), None, population.SPEC, True)
             begun[row.uuid] = at
             look()
             time.sleep(PACE_S)
-        wire.wait(lambda: look() or len(placed) == len(begun), "all are placed")
+        wire.wait(look, "all are placed")
     return max(placed[uuid] - at for uuid, at in begun.items())
 
 
@@ -94,6 +95,6 @@ def _placed(cloud: Fleet, uuids: list[str]) -> list[str]:
     marks = ", ".join(f"'{uuid}'" for uuid in uuids)
     with cloud.store.glance() as connection:
         rows = connection.exec_driver_sql(
-            f"SELECT container_uuid FROM claims WHERE container_uuid IN ({marks})"  # noqa: S608
+            f"SELECT container_uuid FROM claims WHERE container_uuid IN ({marks})"
         )
         return [row[0] for row in rows]
