@@ -69,23 +69,26 @@ class Hosts:
         here = object()
         self._waiting[here] = host, since
         try:
-            self._store.hints.wait(topic, seen, wait_s)
+            woken = self._store.hints.wait(topic, seen, wait_s) != seen
         finally:
             del self._waiting[here]
-        return self._page(host, boot, since)
+        return self._page(host, boot, since, woken=woken)
 
     def waiting(self) -> list[tuple[str, int]]:
         """The polls that wait: host, and the revision after which there is news for it."""
         return [*self._waiting.copy().values()]
 
-    def _page(self, name: str, boot: str, since: int) -> Page:
-        with self._store.glance() as connection:  # mostly there is no news
-            host = _present(hosts.get(connection, name), name, boot)
-        if 0 < since == host.revision:
-            return Page(revision=since)
+    def _page(self, name: str, boot: str, since: int, *, woken: bool = False) -> Page:
+        if since and not woken:  # mostly there is no news, which one statement tells
+            with self._store.glance() as connection:
+                host = _present(hosts.get(connection, name), name, boot)
+            if host.revision == since:
+                return Page(revision=since)
         with self._store.read() as connection:
             host = _present(hosts.get(connection, name), name, boot)
             full = since == 0 or since < host.horizon or since > host.revision
+            if not full and host.revision == since:
+                return Page(revision=since)
             start = 0 if full else since
             found = containers.of_host(connection, name, start)
             buried = [] if full else containers.buried(connection, name, start)

@@ -177,7 +177,9 @@ def _table(file: Path, number: int) -> Path:
 
 
 def _listing(name: str, stores: list[Store]) -> Figure:
-    few, many = (_listed(store) for store in stores)
+    # SQLite works in this process; of a server one only sees how long it takes.
+    clock = time.process_time if name == "SQLite" else time.perf_counter
+    few, many = (_listed(store, clock) for store in stores)
     theirs, mine = alternate(ROUNDS, few, many)
     for store in stores:
         store.close()
@@ -193,16 +195,16 @@ def _listing(name: str, stores: list[Store]) -> Figure:
     )
 
 
-def _listed(store: Store) -> Callable[[], float]:
+def _listed(store: Store, clock: Callable[[], float]) -> Callable[[], float]:
     client = Containers(store, SystemClock(), population.UNLIMITED)
     who, query = context("listed"), record.Query(limit=1000)
 
     def side() -> float:
-        start = time.perf_counter()
+        start = clock()
         for _ in range(LISTS):
             if len(client.list(who, query)) != LISTED:
                 raise RuntimeError("not the list that was to be measured")
-        return (time.perf_counter() - start) / LISTS
+        return (clock() - start) / LISTS
 
     side()  # pages come from the disk once
     return side
