@@ -10,7 +10,7 @@ from tests.perf import population, scale, wire
 from tests.perf.figure import Figure, raw
 from tests.perf.fleet import Fleet, context, fleet, joined
 
-HOSTS, CONTAINERS = 1000, 5000
+HOSTS, CONTAINERS = 1000, 3000
 PACE_S = 0.02
 """Between two creates while a conductor dies."""
 BEFORE_S, AFTER_S = 2.0, 6.0

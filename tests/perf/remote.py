@@ -17,7 +17,7 @@ from tests.perf.figure import Figure, Samples, ms, raw
 from tests.perf.plain import Docker
 from tests.perf.starts import created
 
-WARM, ROUNDS = 5, 40
+WARM, ROUNDS = 5, 30
 PAUSE_S = 0.2
 """What the engine still does for the one before is not measured with the next."""
 SETTLE_S, IDLE_S = 10.0, 60.0
