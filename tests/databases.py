@@ -31,7 +31,9 @@ class Database:
     user: ClassVar[str] = "root"
     """Whom the server runs as."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        """options: more of the server's own."""
+        self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix=f"dolium-{self.name}-"))
         shutil.chown(self.folder, self.user)
         self.process: subprocess.Popen[bytes] | None = None
@@ -150,6 +152,7 @@ class MariaDb(Database):
             "--skip-networking",
             "--user=root",
             "--max-connections=400",
+            *self.options,
         ]
 
     def answers(self) -> bool:
@@ -195,7 +198,7 @@ class PostgreSql(Database):
         """That serves."""
         data = f"{self.folder}/data"
         quiet = ["-c", "listen_addresses=", "-c", "max_connections=400"]
-        return [_program("postgres"), "-D", data, "-k", str(self.folder), *quiet]
+        return [_program("postgres"), "-D", data, "-k", str(self.folder), *quiet, *self.options]
 
     def kill(self) -> None:
         """Its processes notice a dead parent only later, and the next one refuses to start."""

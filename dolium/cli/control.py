@@ -94,7 +94,9 @@ class Process:
         peers = Peers(self.own.identity, members.peers, meter=self.store.meter)
         self.begin(Keeper("members", [members.turn], BEAT_S), peers)
         self.store.hints.forward = lambda topic: peers.send(topic) if _concerns(topic) else None
-        self.begin(Keeper("lookout", [Lookout(self.store).turn], LOOK_S))
+        self.begin(
+            Keeper("lookout", [Lookout(self.store, self.hosting.hosts.waiting).turn], LOOK_S)
+        )
         self.begin(watching.beside(self._config, self._role, self.registry))
 
     def _member(self) -> Member:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,7 @@ class Hosts:
         self._clock = clock
         self._placing = placing
         self._deployment = deployment
+        self._waiting: dict[object, tuple[str, int]] = {}
 
     def hello(self, hello: Hello) -> Welcome:
         """Enrol a host; what an older boot of it says from now on counts for nothing."""
@@ -66,8 +68,17 @@ class Hosts:
         self._heard(host)  # now: at the end of a wait it may be dead already
         if page.revision > since or page.full or wait_s <= 0:
             return page
-        self._store.hints.wait(topic, seen, wait_s)
-        return self._page(host, boot, since)[0]
+        here = object()
+        self._waiting[here] = host, since
+        try:
+            woken = self._store.hints.wait(topic, seen, wait_s) != seen
+        finally:
+            del self._waiting[here]
+        return self._page(host, boot, since, woken=woken)[0]
+
+    def waiting(self) -> list[tuple[str, int]]:
+        """The polls that wait: host, and the revision after which there is news for it."""
+        return [*self._waiting.copy().values()]
 
     def _count(self, name: str, boot: str) -> None:
         """What a silent host starts after an answer nobody may be giving up at the same time: it
@@ -76,16 +87,19 @@ class Hosts:
         if not self._store.write(lambda tx: liveness.answered(tx, name, boot)):
             raise errors.Changed(kind="Host", id=name)
 
-    def _page(self, name: str, boot: str, since: int) -> tuple[Page, bool]:
+    def _page(self, name: str, boot: str, since: int, *, woken: bool = False) -> tuple[Page, bool]:
         """What to tell the host, and whether it counts as silent."""
+        if since and not woken:  # mostly there is no news, which one statement tells
+            with self._store.glance() as connection:
+                host = _present(hosts.get(connection, name), name, boot)
+            if host.revision == since:
+                return Page(revision=since), host.silent
         with self._store.read() as connection:
-            host = hosts.get(connection, name)
-            if host is None or host.boot != boot:
-                raise errors.Changed(kind="Host", id=name)
+            host = _present(hosts.get(connection, name), name, boot)
             full = since == 0 or since < host.horizon or since > host.revision
-            start = 0 if full else since
             if not full and host.revision == since:
                 return Page(revision=since), host.silent
+            start = 0 if full else since
             found = containers.of_host(connection, name, start)
             buried = [] if full else containers.buried(connection, name, start)
             wishes = tuple(wishes_of(connection, found))
@@ -111,14 +125,20 @@ class Hosts:
             liveness.answered(tx, facts.host, facts.boot)
         now = self._clock.now()
         known = [(rows[fact.uuid], fact) for fact in facts.facts if fact.uuid in rows]
+        news = [
+            (row, fact)
+            for row, fact in known
+            if row.host == facts.host
+            and (row.fact_epoch, row.fact_sequence) < (host.epoch, fact.sequence)
+        ]
+        commands = actions.opened(tx.connection, [row.uuid for row, _ in news])
+        seen: dict[str, dict[str, Any]] = {}
         # Projects in one order too: each is locked by the first of its containers that changes.
-        for row, fact in sorted(known, key=lambda each: each[0].project_id):
-            if row.host != facts.host:
-                continue
-            if (row.fact_epoch, row.fact_sequence) >= (host.epoch, fact.sequence):
-                continue
-            commands = actions.opened(tx.connection, [fact.uuid]).get(fact.uuid, [])
-            reconcile.apply(tx, row, commands, fact, host.epoch, now)
+        for row, fact in sorted(news, key=lambda each: each[0].project_id):
+            its = commands.get(row.uuid, [])
+            if values := reconcile.apply(tx, row, its, fact, host.epoch, now):
+                seen.setdefault(row.uuid, {}).update(values)
+        containers.observe_all(tx, seen)
         return Ack(sequence=max((fact.sequence for fact in facts.facts), default=0))
 
     def place(self, host: str) -> tuple[str, int] | None:
@@ -138,6 +158,13 @@ class Hosts:
             gone=tuple(uuid for uuid in strangers if uuid in gone),
             unknown=tuple(uuid for uuid in strangers if uuid not in gone),
         )
+
+
+def _present(host: hosts.Host | None, name: str, boot: str) -> hosts.Host:
+    """The host, if this boot of it is the present one."""
+    if host is None or host.boot != boot:
+        raise errors.Changed(kind="Host", id=name)
+    return host
 
 
 def wishes_of(connection: Connection, found: Sequence[Observed]) -> list[Wish]:

@@ -5,6 +5,8 @@ Hints between processes are quick and may be lost; this look is slow and misses 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from dolium.store import hosts
 from dolium.store.store import Store
 
@@ -12,17 +14,19 @@ LOOK_S = 1.0
 
 
 class Lookout:
-    """Compares the revisions of all hosts with those of the last look."""
+    """Compares the revisions of hosts with those that their polls wait at."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, waiting: Callable[[], Sequence[tuple[str, int]]]) -> None:
+        """waiting: the polls that wait in this process (Hosts.waiting)."""
         self._store = store
-        self._seen: dict[str, int] = {}
+        self._waiting = waiting
 
     def turn(self) -> None:
-        """Give a hint for each host whose revision has moved."""
+        """Give a hint for each host that waits though there is news for it."""
+        waiting = self._waiting()
+        if not waiting:
+            return
         with self._store.glance() as connection:
             found = hosts.every_revision(connection)
-        moved = [name for name, revision in found.items() if self._seen.get(name) != revision]
-        self._seen = found
-        for name in moved:
+        for name in {name for name, since in waiting if found.get(name) != since}:
             self._store.hints.wake(f"host:{name}")

@@ -125,26 +125,31 @@ def _leaves(row: Observed, left: list[Command], fact: Fact) -> bool:
 
 def apply(
     tx: Tx, row: Observed, commands: list[Command], fact: Fact, epoch: int, at: float
-) -> None:
-    """Write what the fact changes. The caller made sure that the fact is the newest."""
+) -> dict[str, Any]:
+    """Write what the fact changes, but for the row's columns, which are returned: several rows are
+    written together. The caller made sure that the fact is the newest.
+    """
     settled = settle(row, commands, fact)
     for result in settled.closed:
         _close(tx, row.uuid, result, commands)
     if settled.gone:
         rows.bury(tx, row, at)
-        return
+        return {}
     counters = {"fact_epoch": epoch, "fact_sequence": fact.sequence}
     values = {k: v for k, v in settled.values.items() if v != getattr(row, k)}
     if values:
         values["updated_at"] = at
         projects.changed(tx, row.project_id, row.uuid, "observed", at)
-    containers.observe(tx, row.uuid, counters | values)
+    values |= counters
     if settled.leave:
+        containers.observe(tx, row.uuid, values)
         context = Context(
             user_id=row.user_id, project_id=row.project_id, request_id=f"req-{row.uuid}"
         )
         params = {"stop": False, "force": False, "timeout": 0}
         rows.condemn(tx, context, rows.present(tx, row.uuid), params, at)
+        return {}
+    return values
 
 
 def _close(tx: Tx, uuid: str, result: Result, commands: list[Command]) -> None:

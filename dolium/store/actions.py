@@ -12,7 +12,7 @@ from dolium.model import record
 from dolium.model.container import Verb
 from dolium.model.context import Context
 from dolium.model.wish import Command
-from dolium.store.plain import Plain
+from dolium.store.plain import Among, Plain
 from dolium.store.schema import actions as table
 from dolium.store.store import Tx
 
@@ -61,16 +61,20 @@ def add(
     )
 
 
-_OPEN = Plain(
-    sa.select(
-        table.c.id,
-        table.c.request_id,
-        table.c.generation,
-        table.c.verb,
-        table.c.params,
-    )
-    .where(table.c.container_uuid == sa.bindparam("container"), table.c.open)
-    .order_by(table.c.generation)
+_OPEN = Among(
+    table.c.container_uuid,
+    lambda those: (
+        sa.select(
+            table.c.container_uuid,
+            table.c.id,
+            table.c.request_id,
+            table.c.generation,
+            table.c.verb,
+            table.c.params,
+        )
+        .where(those, table.c.open)
+        .order_by(table.c.generation)
+    ),
 )
 _CLOSE = Plain(
     table.update()
@@ -97,8 +101,10 @@ _CLOSE_ALL = Plain(
 
 def opened(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, list[Command]]:
     """The open actions of containers, oldest first."""
-    found = {uuid: _OPEN.run(connection, {"container": uuid}).fetchall() for uuid in uuids}
-    return {uuid: [_command(*row) for row in rows] for uuid, rows in found.items() if rows}
+    found: dict[str, list[Command]] = {}
+    for uuid, *row in _OPEN.run(connection, uuids):
+        found.setdefault(uuid, []).append(_command(*row))
+    return found
 
 
 _REQUESTED = Plain(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from dolium import errors
 from dolium.model import record
-from dolium.store.plain import Bulk, Plain
+from dolium.store.plain import Among, Bulk, Plain
 from dolium.store.schema import containers as table
 from dolium.store.schema import hosts, tombstones
 from dolium.store.store import Tx
@@ -146,7 +147,32 @@ def change(tx: Tx, uuid: str, generation: int, values: dict[str, Any]) -> None:
 
 def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
     """Write what was seen; the caller compared the fact's counters in this transaction."""
-    tx.plain(_update(tuple(sorted(values)), compared=False), values | {"uuid_": uuid})
+    observe_all(tx, {uuid: values})
+
+
+def observe_all(tx: Tx, seen: Mapping[str, dict[str, Any]]) -> None:
+    """The same for many; those of whom the same columns change are written together."""
+    alike: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for uuid, values in seen.items():
+        alike[tuple(sorted(values))].append(values | {"uuid_": uuid})
+    for names, rows in alike.items():
+        if len(rows) == 1:
+            tx.plain(_update(names, compared=False), rows[0])
+        else:
+            tx.bulk(_observe(names), rows)
+
+
+@lru_cache(maxsize=256)
+def _observe(names: tuple[str, ...]) -> Bulk:
+    columns: dict[str, type[sa.types.TypeEngine[Any]]] = {"uuid_": sa.String}
+    return Bulk(
+        columns | {name: type(table.c[name].type) for name in names},
+        lambda given: (
+            table.update()
+            .where(table.c.uuid == given.uuid_)
+            .values({name: getattr(given, name) for name in names})
+        ),
+    )
 
 
 def place(tx: Tx, placed: Sequence[dict[str, Any]], *, asks: bool = False) -> None:
@@ -221,8 +247,18 @@ class Observed(record.Container, frozen=True, gc=False):
 _OBSERVED = tuple(table.c[name] for name in Observed.__struct_fields__)
 
 
-_OF_ID = Plain(sa.select(*_OBSERVED).where(table.c.uuid == sa.bindparam("uuid_")))
-_HOLD = Plain(sa.select(*_OBSERVED).where(table.c.uuid == sa.bindparam("uuid_")).with_for_update())
+_OF_IDS = Among(table.c.uuid, sa.select(*_OBSERVED).where)
+_HOLD = Among(
+    table.c.uuid,
+    lambda those: (
+        sa.select(*_OBSERVED)
+        # Rows are locked in the order in which they are met.
+        .with_hint(table, "FORCE INDEX (uuid)", "mariadb")
+        .where(those)
+        .order_by(table.c.uuid)
+        .with_for_update()
+    ),
+)
 _OF_HOST = Plain(
     sa.select(*_OBSERVED)
     .where(
@@ -236,8 +272,7 @@ _OF_HOST = Plain(
 
 def observed(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, Observed]:
     """Those of the ids that exist."""
-    found = (_OF_ID.run(connection, {"uuid_": uuid}).fetchone() for uuid in uuids)
-    return {row.uuid: row for row in (Observed(*each) for each in found if each)}
+    return {row.uuid: row for row in (Observed(*each) for each in _OF_IDS.run(connection, uuids))}
 
 
 def hold(tx: Tx, uuids: Iterable[str]) -> dict[str, Observed]:
@@ -245,8 +280,8 @@ def hold(tx: Tx, uuids: Iterable[str]) -> dict[str, Observed]:
 
     Held in the order of ids, so that two never wait for each other in a circle.
     """
-    found = (_HOLD.run(tx.connection, {"uuid_": uuid}).fetchone() for uuid in sorted(uuids))
-    return {row.uuid: row for row in (Observed(*each) for each in found if each)}
+    found = _HOLD.run(tx.connection, sorted(uuids))
+    return {row.uuid: row for row in (Observed(*each) for each in found)}
 
 
 def of_host(connection: sa.Connection, host: str, since: int) -> list[Observed]:

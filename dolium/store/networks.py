@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dolium.model.network import Network, Port
-from dolium.store.plain import Bulk, Plain
+from dolium.store.plain import Among, Bulk, Plain
 from dolium.store.schema import addresses, networks, ports, ranges
 from dolium.store.store import Conflict, Tx
 
@@ -149,22 +149,27 @@ def unplug(tx: Tx, container_uuid: str) -> None:
         tx.run(ports.delete().where(ports.c.uuid.in_(gone)))
 
 
-_PLUGGED = Plain(
-    sa.select(ports.c.document, networks.c.document)
-    .join(networks, networks.c.uuid == ports.c.network_uuid)
-    .where(ports.c.container_uuid == sa.bindparam("container"))
-    .order_by(ports.c.uuid)
+_PLUGGED = Among(
+    ports.c.container_uuid,
+    lambda those: (
+        sa.select(ports.c.container_uuid, ports.c.document, networks.c.document)
+        .join(networks, networks.c.uuid == ports.c.network_uuid)
+        .where(those)
+        .order_by(ports.c.uuid)
+    ),
 )
 
 
-def of_containers(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, Plugged]:
+def of_containers(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, Plugged]:
     """Ports of containers, and the networks they are on."""
     found: dict[str, Plugged] = {}
-    for uuid in uuids:
-        for port_document, network_document in _PLUGGED.run(connection, {"container": uuid}):
-            port, network = _port(port_document), _network(network_document)
-            its_ports, its_networks = found.setdefault(uuid, ([], []))
-            its_ports.append(port)
-            if network not in its_networks:
-                its_networks.append(network)
+    known: dict[bytes, Network] = {}
+    for uuid, port_document, network_document in _PLUGGED.run(connection, uuids):
+        network = known.get(network_document)
+        if network is None:  # many containers are on one
+            network = known[network_document] = _network(network_document)
+        its_ports, its_networks = found.setdefault(uuid, ([], []))
+        its_ports.append(_port(port_document))
+        if network not in its_networks:
+            its_networks.append(network)
     return found

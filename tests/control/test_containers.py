@@ -50,6 +50,45 @@ def test_a_created_container_is_placed_gets_a_port_and_runs() -> None:
     assert action.message is None
 
 
+def test_one_batch_tells_of_many_containers_in_different_ways() -> None:
+    world = World()
+    running, failing, going, exited = (world.create(name) for name in "abcd")
+    world.placer.turn()
+    for uuid in (going, exited):
+        seen = world.seen(uuid, State.RUNNING)
+        world.post(world.fact(uuid, seen=seen, results=(world.done(uuid),)))
+    row = world.containers.find(world.who(), going)
+    world.containers.delete(world.who(), row, stop=True)
+    page = world.hosts.wishes(HOST, world.boot, 0, 0)
+    assert {wish.uuid for wish in page.wishes} == {running, failing, going, exited}
+    assert len({wish.ports[0].fixed_ips[0].address for wish in page.wishes}) == 4
+    assert {wish.networks[0].name for wish in page.wishes} == {"default"}
+    facts = (
+        world.fact(
+            running, seen=world.seen(running, State.RUNNING), results=(world.done(running),)
+        ),
+        world.fact(failing, results=(world.done(failing, ok=False, message="no such image"),)),
+        world.fact(going, gone=True, results=(world.done(going),)),
+        world.fact(exited, seen=world.seen(exited, State.EXITED, exit_code=3)),
+    )
+    world.post(*facts)
+    world.post(*facts)  # its answer was lost
+    assert [world.status(uuid) for uuid in (running, failing, exited)] == [
+        "Running",
+        "Error",
+        "Stopped",
+    ]
+    shown = world.containers.find(world.who(), failing)
+    assert shown.status_reason == "no such image"
+    assert count(world) == {"containers": 3, "claims": 3, "ports": 3}
+    world.post(*(world.fact(uuid, seen=world.seen(uuid, State.RUNNING)) for uuid in (running,)))
+    with world.store.read() as db:
+        sequences = dict(
+            map(tuple, db.execute(select(containers.c.name, containers.c.fact_sequence)))
+        )
+    assert sequences["a"] > sequences["d"] > sequences["b"]
+
+
 def test_a_deleted_container_gives_everything_back_only_when_the_host_says_gone() -> None:
     world = World()
     uuid = world.running()

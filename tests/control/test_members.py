@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dolium.control.lookout import Lookout
 from dolium.control.members import GONE_S, QUIET_S, Members
-from dolium.store import members
+from dolium.store import hosts, members
 from dolium.store.members import Member
 from tests.control.world import TickingClock, World, make_store
 
@@ -56,13 +56,18 @@ def test_a_sign_of_life_that_comes_just_in_time_counts() -> None:
 
 def test_a_lost_hint_is_made_up_for() -> None:
     world = World()
-    lookout = Lookout(world.store)
-    lookout.turn()
+    waiting: list[tuple[str, int]] = []
+    lookout = Lookout(world.store, lambda: waiting)
     uuid = world.create()
     world.placer.turn()
+    with world.store.glance() as connection:
+        now = hosts.every_revision(connection)["host1"]
     before = world.store.hints.count("host:host1")
     lookout.turn()
-    assert world.store.hints.count("host:host1") == before + 1
+    waiting.append(("host1", now))
+    lookout.turn()
+    assert world.store.hints.count("host:host1") == before  # it waits for what is yet to come
+    waiting.append(("host1", now - 1))
     lookout.turn()
     assert world.store.hints.count("host:host1") == before + 1
     assert world.wish(uuid).uuid == uuid

@@ -121,6 +121,11 @@ class Process:
         new.write_text(str(seconds))
         new.replace(self._clock)
 
+    @property
+    def about(self) -> Path:
+        """What the kernel says of it: its folder of /proc."""
+        return self.place.root / "proc" / self._pidfile.read_text().strip()
+
     def kill(self) -> None:
         """SIGKILL."""
         assert self.process is not None

@@ -3,6 +3,8 @@
 Without names everything is measured. What needs root and an engine runs in namespaces of its own
 and leaves nothing behind; without root it is shown as not measured. The exit status is 1 when a
 budget is missed or something could not be measured that should have been.
+
+`python -m tests.perf scale` is a longer run of its own: see tests/perf/scale.py.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from pathlib import Path
 from tests.perf import lab, report
 from tests.perf.figure import Figure
 
-ALONE = ("placing", "durable", "answers")
-"""Modules that need nothing but Python."""
+ALONE = ("placing", "durable", "answers", "lifetime", "outages", "remote")
+"""Modules that need no installation of their own; what else they lack, they say."""
 
 IN_LAB = ("restart", "memory", "imports", "starts", "rate")
 """Modules that measure a whole installation, in this order: the first ones want it fresh."""
@@ -27,6 +29,10 @@ IN_LAB = ("restart", "memory", "imports", "starts", "rate")
 
 def main() -> int:
     """Measure, print, write."""
+    if sys.argv[1:2] == ["scale"]:
+        from tests.perf import scale
+
+        return scale.main(sys.argv[2:])
     options = _options()
     names = options.names or [*ALONE, *IN_LAB]
     if any(name in IN_LAB for name in names) and not lab.inside():

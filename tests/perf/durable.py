@@ -15,11 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from msgspec import Struct
 
 from dolium.control.placer import MOST_AT_ONCE
-from dolium.store.schema import metadata
 from dolium.store.server import Server, engine
 from dolium.store.sqlite import Sqlite
 from dolium.store.store import Store
@@ -221,10 +219,4 @@ def _running(kind: type[Database]) -> Iterator[Database]:
 def _refill(store: Server, waiting: Path) -> None:
     """The rows of the file in the server's tables, as they were before anything was placed."""
     databases.empty(store)
-    source = sa.create_engine(f"sqlite:///{waiting}")
-    with source.connect() as file:
-        for table in metadata.sorted_tables:
-            rows = [dict(row._mapping) for row in file.execute(sa.select(table))]
-            if rows:
-                store.write(lambda tx: tx.run(table.insert(), rows))  # noqa: B023
-    source.dispose()
+    population.pour(waiting, store)

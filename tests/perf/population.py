@@ -9,6 +9,8 @@ from collections.abc import Collection, Container
 from pathlib import Path
 from random import Random
 
+import sqlalchemy as sa
+
 from dolium import conf
 from dolium.control.containers import Containers
 from dolium.control.hosts import Hosts
@@ -16,16 +18,20 @@ from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.drivers.network.base import Driver
 from dolium.model.clock import SystemClock
-from dolium.model.container import Look, Seen, Spec, State
+from dolium.model.container import Look, Seen, Spec, State, Wanted
 from dolium.model.context import Context
 from dolium.model.host import Hello, Inventory
 from dolium.model.network import FixedIp, Network, Port, Subnet
-from dolium.model.wish import Fact, Facts, Result
+from dolium.model.wish import Fact, Facts, Result, Wish
 from dolium.store import upgrade
+from dolium.store.schema import metadata
 from dolium.store.sqlite import Sqlite
-from dolium.store.store import Store
+from dolium.store.store import Store, Tx
 
 BOOT = "boot"
+STARTED = 1_790_000_000.0
+"""When every container began to run: told again it is no news."""
+UNLIMITED = conf.Quota(containers=-1, cpu=-1, memory=-1, disk=-1)
 SPEC = Spec(
     image="registry.example.org/shop/frontend:2026.11",
     cpu=0.5,
@@ -102,8 +108,7 @@ def waiting(path: Path, *, hosts: int, projects: int, each: int) -> None:
             inventory = Inventory(hostname=f"h{at}", cpus=64, memory_mib=262_144, disk_gib=1000)
             enrolled = Hosts(store, clock, conf.Placing(), "deployment")
             enrolled.hello(Hello(host=f"h{at}", boot=BOOT, inventory=inventory))
-        quota = conf.Quota(containers=-1, cpu=-1, memory=-1, disk=-1)
-        containers = Containers(store, clock, quota)
+        containers = Containers(store, clock, UNLIMITED)
         for at in range(projects * each):
             context = Context(
                 user_id="user", project_id=f"project{at % projects}", request_id=f"req-{at}"
@@ -113,40 +118,46 @@ def waiting(path: Path, *, hosts: int, projects: int, each: int) -> None:
         shutil.copy(file, path)
 
 
-def place(store: Store) -> None:
+def place(store: Store, driver: Driver | None = None) -> None:
     """Give all that waits a host."""
-    placer = Placer(store, SystemClock(), Networks(store, Counted()), Random(1))
+    placer = Placer(store, SystemClock(), Networks(store, driver or Counted()), Random(1))
     while placer.turn():
         pass
 
 
-def running(path: Path, *, hosts: int, each: int) -> None:
-    """A database of one project whose containers all run, as their hosts have reported."""
-    waiting(path, hosts=hosts, projects=1, each=each)
+def running(
+    path: Path, *, hosts: int, each: int, projects: int = 1, driver: Driver | None = None
+) -> None:
+    """A database of projects whose containers all run, as their hosts have reported."""
+    waiting(path, hosts=hosts, projects=projects, each=each)
     clock, store = SystemClock(), Sqlite(path, threaded=False)
-    place(store)
+    place(store, driver)
     enrolled = Hosts(store, clock, conf.Placing(), "deployment")
     for at in range(hosts):
         name = f"h{at}"
         wishes = enrolled.wishes(name, BOOT, 0, 0).wishes
-        facts = [
-            Fact(
-                uuid=wish.uuid,
-                sequence=number,
-                generation=wish.generation,
-                seen=_seen(wish.uuid, clock.now()),
-                results=tuple(
-                    Result(id=c.id, ok=True, started_at=clock.now(), finished_at=clock.now())
-                    for c in wish.commands
-                ),
-            )
-            for number, wish in enumerate(wishes, 1)
-        ]
+        facts = [fact(wish, number, clock.now()) for number, wish in enumerate(wishes, 1)]
         enrolled.post(Facts(host=name, boot=BOOT, facts=tuple(facts)))
     store.close()
 
 
-def _seen(uuid: str, now: float) -> Seen:
+def fact(wish: Wish, sequence: int, now: float) -> Fact:
+    """What a host tells that has done as it was told, at once."""
+    gone = wish.wanted is Wanted.DELETED
+    return Fact(
+        uuid=wish.uuid,
+        sequence=sequence,
+        generation=wish.generation,
+        seen=None if gone else _seen(wish.uuid),
+        gone=gone,
+        results=tuple(
+            Result(id=command.id, ok=True, started_at=now, finished_at=now)
+            for command in wish.commands
+        ),
+    )
+
+
+def _seen(uuid: str) -> Seen:
     look = Look(
         command=SPEC.command,
         environment={**(SPEC.environment or {}), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -156,5 +167,32 @@ def _seen(uuid: str, now: float) -> Seen:
         entrypoint=["/usr/bin/tini", "--"],
     )
     return Seen(
-        uuid=uuid, generation=1, handle=uuid, state=State.RUNNING, started_at=now, look=look
+        uuid=uuid, generation=1, handle=uuid, state=State.RUNNING, started_at=STARTED, look=look
     )
+
+
+BATCH = 2000
+
+
+def pour(path: Path, store: Store) -> None:
+    """Copy every row of a file into the tables of a server, which are empty."""
+    source = sa.create_engine(f"sqlite:///{path}")
+    with source.connect() as file:
+        for table in metadata.sorted_tables:
+            for rows in file.execute(sa.select(table)).mappings().partitions(BATCH):
+                taken = [dict(row) for row in rows]
+                store.write(lambda tx: tx.run(table.insert(), taken))  # noqa: B023
+    source.dispose()
+    store.write(_count_on)
+
+
+def _count_on(tx: Tx) -> None:
+    """PostgreSQL's counters know nothing of numbers that were given."""
+    if tx.connection.dialect.name != "postgresql":
+        return
+    for table in metadata.sorted_tables:
+        key = table.autoincrement_column
+        if key is not None:
+            last = sa.select(sa.func.max(key)).scalar_subquery()
+            counter = sa.func.pg_get_serial_sequence(table.name, key.name)
+            tx.run(sa.select(sa.func.setval(counter, last)).where(last.is_not(None)))

@@ -37,7 +37,7 @@ def measure(lab: Lab) -> Iterable[Figure]:
         starts.append(took)
         ident = docker.named(uuid)
         assert ident is not None
-        own.append(_created(docker.inspect(ident)) - began)
+        own.append(created(docker.inspect(ident)) - began)
         owned.delete(uuid)
         owned.gone(uuid)
         return took
@@ -113,7 +113,7 @@ def shape(lab: Lab) -> dict[str, Any]:
     return seen
 
 
-def _created(inspected: dict[str, Any]) -> float:
+def created(inspected: dict[str, Any]) -> float:
     """When Docker began to create it, by the clock of this machine."""
     # Nanoseconds are more than Python reads.
     text = inspected["Created"]

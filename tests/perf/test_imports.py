@@ -48,6 +48,38 @@ def test_a_warm_service_loads_nothing_heavy(tmp_path: Path) -> None:
     assert found(loaded) == []
 
 
+AGENT = """
+import sys
+from dolium.cli import main, serve
+from dolium.cli.machine import Host, engine_of
+from dolium.cli.state import State
+from dolium.drivers import load
+from dolium.link.https_agent import HostEnd
+load("binder", "bridge")
+load("engine", "docker")
+print(*sys.modules)
+"""
+
+
+def test_an_agent_loads_nothing_of_the_control_side() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AGENT],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "cheroot" in loaded
+    assert not loaded & {
+        "sqlalchemy",
+        "falcon",
+        "cryptography",
+        "keystoneauth1",
+        "keystonemiddleware",
+    }
+
+
 def test_a_package_is_found_by_its_parts() -> None:
     assert found(["eventlet.green.os", "dockerfile", "sqlalchemy.ormish"]) == ["eventlet"]
     assert found(["sqlalchemy", "sqlalchemy.orm.session"]) == ["sqlalchemy.orm"]
