@@ -208,9 +208,14 @@ class Fleet:
         for process in self.control:
             process.ready()
 
-    def agents(self) -> Agents:
+    @contextmanager
+    def agents(self) -> Iterator[Agents]:
         """A process of agents that have not said hello yet."""
-        return Agents(self.folder, self.hosts, self.urls)
+        made = Agents(self.folder, self.hosts, self.urls)
+        try:
+            yield made
+        finally:
+            made.kill()
 
     @contextmanager
     def client(self) -> Iterator[Containers]:
@@ -299,18 +304,6 @@ def fleet(
         for process in made.control:
             stack.callback(process.kill)
         yield made
-
-
-@contextmanager
-def joined(made: Fleet) -> Iterator[Agents]:
-    """The started fleet's agents, who have told all they know."""
-    agents = made.agents()
-    try:
-        agents.go()
-        agents.met()
-        yield agents
-    finally:
-        agents.kill()
 
 
 def context(project: str) -> Context:

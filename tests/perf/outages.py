@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from tests.databases import MariaDb
 from tests.perf import population, scale, wire
 from tests.perf.figure import Figure, raw
-from tests.perf.fleet import Fleet, context, fleet, joined
+from tests.perf.fleet import Fleet, context, fleet
 
 HOSTS, CONTAINERS = 1000, 3000
 PACE_S = 0.02
@@ -27,7 +27,9 @@ def measure() -> Iterable[Figure]:
         return
     with fleet(HOSTS, CONTAINERS) as cloud:
         cloud.start()
-        with joined(cloud) as agents:
+        with cloud.agents() as agents:
+            agents.go()
+            agents.met()
             yield _conductors(cloud)
             cloud.settle()
             took, cost = scale.cold_start(cloud, agents)

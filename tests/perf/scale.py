@@ -31,10 +31,10 @@ from tests.databases import SERVERS, Database
 from tests.perf import population, report
 from tests.perf.agents import Report
 from tests.perf.figure import Samples
-from tests.perf.fleet import PROJECT, Agents, Fleet, context, fleet, joined
+from tests.perf.fleet import PROJECT, Agents, Fleet, context, fleet
 
 CURVE = (10, 100, 1000)
-QUIET_S, CHURN_S, LATE_S = 20.0, 60.0, 20.0
+SETTLE_S, QUIET_S, CHURN_S, LATE_S = 12.0, 20.0, 60.0, 20.0
 """LATE_S: what was wished in time may be done so much later, else the share was not carried."""
 WRITERS = 8
 SHARES = (20.0, 10.0, 5.0, 2.0)
@@ -116,10 +116,10 @@ def measure(
     say(f"{hosts} hosts, {containers} containers on {kind.title}: filling the database")
     with fleet(hosts, containers, kind) as cloud:
         cloud.start()
-        herd = _herd(cloud)
-        say(f"herd: {herd.seconds:.1f} s, {herd.statements} statements, {_cores(herd)}")
-        with joined(cloud) as agents:
-            time.sleep(2.0)
+        with cloud.agents() as agents:
+            herd = _herd(cloud, agents)
+            say(f"herd: {herd.seconds:.1f} s, {herd.statements} statements, {_cores(herd)}")
+            time.sleep(SETTLE_S)
             with Stretch(cloud, agents) as quiet:
                 time.sleep(QUIET_S)
             say(f"quiet: {quiet.cost.rate:.0f} statements/s, {_cores(quiet.cost)}")
@@ -137,16 +137,12 @@ def measure(
 Say = Callable[[str], None]
 
 
-def _herd(cloud: Fleet) -> Cost:
+def _herd(cloud: Fleet, agents: Agents) -> Cost:
     """All machines are switched on at once."""
-    agents = cloud.agents()
-    try:
-        with Stretch(cloud, agents) as stretch:
-            agents.go()
-            agents.met()
-        return stretch.cost
-    finally:
-        agents.kill()
+    with Stretch(cloud, agents) as stretch:
+        agents.go()
+        agents.met()
+    return stretch.cost
 
 
 # --- churn ---------------------------------------------------------------------------------------
