@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something of the machine, not of Dolium.
+settings.register_profile("dolium", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dolium")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

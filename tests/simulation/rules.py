@@ -349,5 +349,16 @@ FIRST: dict[Callable[[Patch], None], int] = {
     who_takes_from_a_lost_host_asks_whether_it_still_is: 12,
     without_a_lease_exclusive_ones_stop: 5,
     a_restart_begins_no_new_lease: 82,
+    a_signal_is_noted_before_it_is_sent: 61,
+    facts_are_compared_by_their_counters: 78,
+    an_older_boot_counts_for_nothing: 105,
+    an_older_page_is_not_believed: 67,
 }
 """Seeds that showed the lack of a rule the last time: tried first, as a search costs much."""
+
+RARE = {
+    a_proof_cuts_off_the_boot_it_is_about,
+    a_silent_host_is_counted_before_it_is_answered,
+    who_lost_a_container_is_told_that_it_is_gone_from_him,
+}
+"""Rules whose lack shows in few schedules only: `make soak` searches for one."""

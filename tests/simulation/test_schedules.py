@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.control import FragileStore
-from tests.simulation.rules import FIRST, RULES, Patch
+from tests.simulation.rules import FIRST, RARE, RULES, Patch
 from tests.simulation.schedule import Failed, run
 
 SEEDS = 1000
@@ -68,7 +68,11 @@ def test_what_failed_once(seed: int, store: FragileStore) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "rule",
+    [pytest.param(rule, marks=[pytest.mark.soak] if rule in RARE else []) for rule in RULES],
+    ids=lambda rule: rule.__name__,
+)
 def test_each_rule_is_needed(
     rule: Callable[[Patch], None], store: FragileStore, monkeypatch: Patch
 ) -> None:
