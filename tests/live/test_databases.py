@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from dolium import errors
+from dolium.model.metric import Meter
 from dolium.store import upgrade
 from dolium.store.schema import HEAD, metadata
 from dolium.store.server import Server, engine
@@ -68,6 +69,7 @@ def kept(server: Database) -> Iterator[Server]:
 def store(kept: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """Empty; worlds of tests use it instead of one in memory."""
     databases.empty(kept)
+    kept.meter = Meter()
     monkeypatch.setattr(world, "make_store", lambda: kept)
     return kept
 
