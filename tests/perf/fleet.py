@@ -197,7 +197,12 @@ class Fleet:
             *("[database]", f"connection = {url}"),
             *("[keystone]", "auth_url = http://127.0.0.1:9", "password = none"),
             *("[api]", f"port = {api}"),
-            *("[link]", f"port = {link}", f"ca_dir = {self.folder / 'ca'}"),
+            *(
+                "[link]",
+                f"port = {link}",
+                f"conductor_port = {link}",
+                f"ca_dir = {self.folder / 'ca'}",
+            ),
         ]
         return "\n".join(lines)
 
