@@ -102,7 +102,7 @@ class Process:
     def _member(self) -> Member:
         link = self._config.link
         address = link.address or link.listen
-        if address in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        if address in listening.EVERYWHERE:
             address = socket.getfqdn()
         return Member(
             id=str(uuids.uuid4()),

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import ssl
 
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+"""Addresses by which nobody can be reached, though one may listen on them."""
+
+
 class Tls:
     """TLS of a listening address, looked after from `start` to `stop`."""
 
@@ -88,7 +92,7 @@ def web_names(config: conf.Config) -> list[str]:
     names = [config.api.listen, socket.getfqdn(), config.host, "localhost", "127.0.0.1"]
     public = urlsplit(config.api.public_url).hostname
     wanted = [public, *names] if public else names
-    return list(dict.fromkeys(name for name in wanted if name not in ("0.0.0.0", "::", "")))  # noqa: S104 - compared, not bound
+    return list(dict.fromkeys(name for name in wanted if name not in (*EVERYWHERE, "")))
 
 
 def api_url(config: conf.Config) -> str:
@@ -98,6 +102,6 @@ def api_url(config: conf.Config) -> str:
         return api.public
     secure = api.tls_cert or not is_loopback(api.listen)
     address = f"[{api.listen}]" if ":" in api.listen else api.listen
-    if api.listen in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+    if api.listen in EVERYWHERE:
         address = socket.getfqdn()
     return f"{'https' if secure else 'http'}://{address}:{api.port}"

@@ -7,20 +7,10 @@ from typing import Any
 from msgspec import Struct
 
 from dolium import errors
+from dolium.clients.account import Account, auth
 
 ANSWER_S = 20.0
 """How long one request may take."""
-
-
-class Account(Struct, frozen=True, kw_only=True):
-    """Who asks, and where."""
-
-    auth_url: str
-    username: str
-    password: str
-    project_name: str
-    domain_name: str = "Default"
-    region_name: str = ""
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -39,18 +29,10 @@ class Nova:
 
     def __init__(self, account: Account) -> None:
         # Imported here: half a second that only who uses it needs.
-        from keystoneauth1 import adapter, identity, session
+        from keystoneauth1 import adapter, session
 
-        auth = identity.Password(
-            auth_url=account.auth_url,
-            username=account.username,
-            password=account.password,
-            project_name=account.project_name,
-            user_domain_name=account.domain_name,
-            project_domain_name=account.domain_name,
-        )
         self._http = adapter.Adapter(
-            session.Session(auth=auth, timeout=ANSWER_S),
+            session.Session(auth=auth(account), timeout=ANSWER_S),
             service_type="compute",
             region_name=account.region_name or None,
         )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
-
 from dolium import errors
+from dolium.clients.account import Account, auth
 
 MICROVERSION = "1.38"
 """The first in which a consumer has a type (OpenStack Xena)."""
@@ -15,21 +14,6 @@ ANSWER_S = 30.0
 CONCURRENT = "placement.concurrent_update"
 CONSUMER, OF_CONSUMER = "Consumer", "consumer generation conflict"
 NO_SUCH = "that does not exist"
-
-
-class Account(Struct, frozen=True, kw_only=True):
-    """Who asks, and where."""
-
-    auth_url: str = ""
-    username: str = ""
-    password: str = ""
-    project_name: str = ""
-    domain_name: str = "Default"
-    region_name: str = ""
-    endpoint: str = ""
-    """Instead of what the catalog says."""
-    token: str = ""
-    """Instead of signing in, for a Placement without Keystone; needs `endpoint`."""
 
 
 class Placement:
@@ -42,7 +26,7 @@ class Placement:
         from keystoneauth1 import adapter, session
 
         self._http = adapter.Adapter(
-            session.Session(auth=_auth(account), timeout=ANSWER_S),
+            session.Session(auth=auth(account), timeout=ANSWER_S),
             service_type="placement",
             region_name=account.region_name or None,
             endpoint_override=account.endpoint or None,
@@ -111,21 +95,6 @@ class Placement:
         except exceptions.ClientException as error:
             raise errors.Unanswered(what="Placement", why=str(error)) from None
         return answer.json() if answer.content else {}
-
-
-def _auth(account: Account) -> Any:
-    from keystoneauth1 import identity, token_endpoint
-
-    if account.token:
-        return token_endpoint.Token(account.endpoint, account.token)
-    return identity.Password(
-        auth_url=account.auth_url,
-        username=account.username,
-        password=account.password,
-        project_name=account.project_name,
-        user_domain_name=account.domain_name,
-        project_domain_name=account.domain_name,
-    )
 
 
 def _error(error: Any) -> tuple[str, str]:

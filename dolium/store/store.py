@@ -46,12 +46,10 @@ class Tx:
         """Execute on the hot path; returns the driver's cursor."""
         return statement.run(self.connection, values)
 
-    def many(self, statement: Plain, rows: Sequence[dict[str, Any]]) -> int:
-        """Execute for each of at least one row; returns rows touched."""
-        return statement.many(self.connection, rows)
-
     def bulk(self, statement: Bulk, rows: Sequence[dict[str, Any]]) -> int:
-        """Execute for each of at least one row, at once where that is quicker; as `many`."""
+        """Execute for each of at least one row, at once where that is quicker; returns rows
+        touched.
+        """
         return statement.run(self.connection, rows)
 
     def fill(self, statement: Plain, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -8,7 +8,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from dolium.clients.placement import Account, Placement
+from dolium.clients.account import Account
+from dolium.clients.placement import Placement
 from dolium.drivers.claim.placement import PlacementClaim, PlacementOptions
 from tests.databases import Database, MariaDb
 from tests.live.place import environment, until

@@ -14,7 +14,8 @@ from functools import partial
 import pytest
 
 from dolium import conf, errors
-from dolium.clients.placement import Account, Placement
+from dolium.clients.account import Account
+from dolium.clients.placement import Placement
 from dolium.control import rows
 from dolium.control.claims import AGAIN_S, GRACE_S, LOOK_S, Claims
 from dolium.drivers.claim.base import Survey

@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from dolium import errors
-from dolium.clients.placement import CONSUMER, Account, Placement
+from dolium.clients.account import account
+from dolium.clients.placement import CONSUMER, Placement
 from dolium.drivers.claim.base import Driver, Holding, Offer, Survey, Taking
 from dolium.model.placing import Amounts, whole
 
@@ -51,18 +52,7 @@ class PlacementClaim(Driver):
     @property
     def _placement(self) -> Placement:
         if self._known is None:
-            given = self._options
-            self._known = Placement(
-                Account(
-                    auth_url=given.auth_url,
-                    username=given.username,
-                    password=given.password,
-                    project_name=given.project_name,
-                    domain_name=given.domain_name,
-                    region_name=given.region_name,
-                    endpoint=given.endpoint,
-                )
-            )
+            self._known = Placement(account(self._options))
         return self._known
 
     def find(self, name: str) -> str | None:

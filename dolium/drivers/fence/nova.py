@@ -8,7 +8,8 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from dolium import errors
-from dolium.clients.nova import Account, Nova, Server
+from dolium.clients.account import account
+from dolium.clients.nova import Nova, Server
 from dolium.drivers.fence.base import Driver
 
 SHUT_DOWN = 4
@@ -53,17 +54,7 @@ class NovaFence(Driver):
     @property
     def _nova(self) -> Nova:
         if self._known is None:
-            given = self._options
-            self._known = Nova(
-                Account(
-                    auth_url=given.auth_url,
-                    username=given.username,
-                    password=given.password,
-                    project_name=given.project_name,
-                    domain_name=given.domain_name,
-                    region_name=given.region_name,
-                )
-            )
+            self._known = Nova(account(self._options))
         return self._known
 
     def off(self, host: str) -> str:
