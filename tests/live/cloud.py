@@ -23,7 +23,7 @@ from dolium.link.certificates import CERTIFICATE
 from dolium.store.server import engine
 from tests import engines
 from tests.databases import Database
-from tests.live.installation import IMAGE
+from tests.live.installation import IMAGE, docker
 from tests.live.place import Place, environment, until
 from tests.perf import wire
 from tests.perf.installation import credentials, token
@@ -230,16 +230,7 @@ class Host(Process):
 
     def docker(self, *arguments: str, check: bool = True) -> str:
         """What its engine says."""
-        done = subprocess.run(
-            ["docker", "-H", f"unix://{self.engine}", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"docker {arguments}: {done.stdout}{done.stderr}")
-        return done.stdout
+        return docker(self.engine, *arguments, check=check)
 
     def journal(self, kind: str) -> dict[str, Any]:
         """What its agent noted, by key."""

@@ -210,16 +210,7 @@ class Installation:
 
     def docker(self, *arguments: str, check: bool = True) -> str:
         """What the `docker` command says of the engine."""
-        done = subprocess.run(
-            ["docker", "-H", f"unix://{self.socket}", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"docker {arguments}: {done.stdout}{done.stderr}")
-        return done.stdout
+        return docker(self.socket, *arguments, check=check)
 
     def rows(
         self, query: str, *values: object, base: str = "dolium.sqlite"
@@ -235,6 +226,20 @@ class Installation:
         query = "SELECT key, doc FROM entry WHERE kind = ?"
         found = self.rows(query, kind, base="agent/journal.sqlite")
         return {row["key"]: msgspec.json.decode(row["doc"]) for row in found}
+
+
+def docker(socket: Path, *arguments: str, check: bool = True) -> str:
+    """What the `docker` command says of the engine at a socket."""
+    done = subprocess.run(
+        ["docker", "-H", f"unix://{socket}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if check and done.returncode:
+        raise AssertionError(f"docker {arguments}: {done.stdout}{done.stderr}")
+    return done.stdout
 
 
 class Owned:

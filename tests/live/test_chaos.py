@@ -155,11 +155,7 @@ def storm(cloud: Cloud, seconds: float, say: Callable[[str], None]) -> None:
     while time.monotonic() - begun < seconds:
         time.sleep(rng.uniform(0.5, 4.0))
         say(f"{time.monotonic() - begun:6.1f} s  {chaos.strike()}")
-    for worker in workers:
-        worker.end()
-    for worker in workers:
-        worker.join(120)
-        assert not worker.is_alive(), f"{worker.name} hangs"
+    workload.finish(workers, 120)
     chaos.mend()
     asked = sum((worker.asked for worker in workers), Counter[str]())
     say(f"{time.monotonic() - begun:6.1f} s  {dict(chaos.done)}, asked {dict(asked)}")

@@ -82,11 +82,7 @@ def _storm(installation: Installation, kills: int, say: Callable[[str], None]) -
     while sum(reaper.killed.values()) < kills:
         time.sleep(rng.uniform(0.3, 1.0))
         reaper.strike("dolium")
-    for worker in workers:
-        worker.end()
-    for worker in workers:
-        worker.join(90)
-        assert not worker.is_alive(), f"{worker.name} hangs"
+    workload.finish(workers, 90)
     installation.kill()
     installation.start()
     installation.ready()

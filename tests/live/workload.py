@@ -157,6 +157,15 @@ class Worker(threading.Thread):
         self._client = None
 
 
+def finish(workers: list[Worker], seconds: float) -> None:
+    """End all; each has so long to get the answer it waits for."""
+    for worker in workers:
+        worker.end()
+    for worker in workers:
+        worker.join(seconds)
+        assert not worker.is_alive(), f"{worker.name} hangs"
+
+
 def disagreements(workers: list[Worker], service: Service) -> list[str]:
     """Where the containers ended otherwise than the workers may expect."""
     with service.client("admin") as client:
