@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 from dolium.model.host import Hello, Inventory
 from dolium.model.placing import whole
 from dolium.store import settlements
-from dolium.store.plain import Bulk, Plain
+from dolium.store.plain import Among, Bulk, Plain
 from dolium.store.schema import claims, tombstones
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
@@ -246,23 +246,29 @@ class _NoRoom(Exception):
     pass
 
 
+_LOCK = Among(
+    table.c.name,
+    lambda those: sa.select(table.c.name).where(those).order_by(table.c.name).with_for_update(),
+)
+
+
 def _take(tx: Tx, sums: list[dict[str, Any]]) -> bool:
     # Always in the order of names, so that two placers never wait for each other in a circle.
     # PostgreSQL joins in an order of its own, and needs a second to notice a circle.
     if len(sums) > 1 and tx.connection.dialect.name == "postgresql":
-        names = table.c.name.in_([each["host"] for each in sums])
-        tx.run(sa.select(table.c.name).where(names).order_by(table.c.name).with_for_update())
+        for _ in _LOCK.run(tx.connection, [each["host"] for each in sums]):
+            pass
     return tx.bulk(_CLAIM, sums) == len(sums)
 
 
 def revisions(connection: sa.Connection, names: Collection[str]) -> dict[str, int]:
     """The present revisions of hosts."""
-    if len(names) == 1:
-        return {name: _REVISION.run(connection, {"host": name}).fetchone()[0] for name in names}
-    some = sa.select(table.c.name, table.c.revision).where(table.c.name.in_(names))
-    return dict(map(tuple, connection.execute(some)))
+    return dict(map(tuple, _REVISIONS.run(connection, [*names])))
 
 
+_REVISIONS = Among(
+    table.c.name, lambda those: sa.select(table.c.name, table.c.revision).where(those)
+)
 _EVERY_REVISION = Plain(sa.select(table.c.name, table.c.revision))
 
 
