@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from math import inf
 from typing import Any
 
 import msgspec
@@ -39,6 +40,13 @@ MOST_AT_ONCE = 500
 
 MOST_TOGETHER = 64
 """Containers placed in the commit of a request, which waits for it."""
+
+
+FRESH_S = 0.2
+"""How old what is known of the hosts may be, where reading a thousand of them would cost more than
+placing. The database decides on every claim: an older look costs a second try, after another look,
+and never a wrong place.
+"""
 
 
 class Asked(Struct, frozen=True, gc=False):
@@ -106,6 +114,8 @@ class Placer:
         self._networks = networks
         self._index = Index(rng, policy)
         self._marks: dict[str, Mark] = {}
+        self._looked = -inf
+        """When all hosts were read."""
 
     def turn(self) -> int:
         """Place what waits now; returns how many were dealt with."""
@@ -130,10 +140,30 @@ class Placer:
         if not waiting:
             return 0
         begun = self._clock.monotonic()
-        self._refresh(tx)
-        self._index.gather(members)
-        now, taken = self._clock.now(), Taken(tx)
+        taken = Taken(tx)
         taken.expect({one.project_id for one in waiting})
+        known = begun - self._looked < FRESH_S
+        if not known:
+            self._refresh(tx)
+        self._index.gather(members)
+        won, failed, lost = self._round(tx, waiting, taken)
+        if known and (failed or lost):
+            self._refresh(tx)
+            self._index.gather(_members(tx, rows))
+            more, failed, lost = self._round(tx, lost + [one for one, _ in failed], taken)
+            won += more
+        asked = _asked_by(tx, [p.one for p in won] + [one for one, _ in failed])
+        nowhere = [(one, why) for one, why in failed if self._give_up(tx, one, why)]
+        tx.then(lambda: self._tell(won, nowhere, asked, begun))
+        return len(won) + len(failed)
+
+    def _round(
+        self, tx: Tx, waiting: list[Waiting], taken: Taken
+    ) -> tuple[list[Placed], list[tuple[Waiting, str]], list[Waiting]]:
+        """Decide, claim and hand over. Who got a host; who fits nowhere, and why; whose claim was
+        lost, who keeps waiting.
+        """
+        now = self._clock.now()
         ready: list[Placed] = []
         failed: list[tuple[Waiting, str]] = []
         for one in waiting:
@@ -153,10 +183,10 @@ class Placer:
             ready.append(Placed(one, port, _claim(one, name, epoch, needs), why))
         won = self._claim(tx, ready)
         self._hand_over(tx, won, now)
-        asked = _asked_by(tx, [p.one for p in won] + [one for one, _ in failed])
-        nowhere = [(one, why) for one, why in failed if self._give_up(tx, one, why, now)]
-        tx.then(lambda: self._tell(won, nowhere, asked, begun))
-        return len(won) + len(failed)
+        lost = {p.one.id: p.one for p in ready}
+        for placed in won:
+            del lost[placed.one.id]
+        return won, failed, [*lost.values()]
 
     def _tell(
         self,
@@ -192,6 +222,7 @@ class Placer:
 
     def _refresh(self, tx: Tx) -> None:
         """Know the hosts as the database does: most have changed in nothing but their use."""
+        self._looked = self._clock.monotonic()
         marks: dict[str, Mark] = {}
         changed = set()
         for name, epoch, at, disabled, away, *used in hosts.loads(tx.connection):
@@ -239,7 +270,8 @@ class Placer:
         if self._asks:
             tx.hint(settlements.TOPIC)
 
-    def _give_up(self, tx: Tx, one: Waiting, why: str, now: float) -> bool:
+    def _give_up(self, tx: Tx, one: Waiting, why: str) -> bool:
+        now = self._clock.now()
         if not containers.give_up(tx, one.id, Status.ERROR.value, why, now):
             return False  # somebody else found a host for it, or it is to be deleted
         actions.close_all(tx, one.uuid, message=actions.FAILED, at=now)
