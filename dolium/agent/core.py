@@ -275,7 +275,10 @@ class Core:
                 self._converge.extra.setdefault(seen.uuid, set()).add(seen.generation)
                 self.agenda.add(seen.uuid)
         for uuid in wishes:
-            if every or self._differs(uuid, own.get(uuid), lives.get(uuid)):
+            if every or (
+                not self._converge.waits(uuid)
+                and self._differs(uuid, own.get(uuid), lives.get(uuid))
+            ):
                 self.agenda.add(uuid)
         if not self._complete:
             return []

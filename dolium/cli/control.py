@@ -115,8 +115,8 @@ class Process:
 
 
 def _concerns(topic: str) -> bool:
-    """Whether somebody in another process may wait for the topic."""
-    return topic == "placer" or topic.startswith("host:")
+    """Whether somebody in another process may wait for the topic; nobody does for a project's."""
+    return not topic.startswith("project:")
 
 
 def api(config: conf.Config, stack: contextlib.ExitStack) -> None:

@@ -246,6 +246,18 @@ def test_delete_waits_until_the_engine_is_back(bench: Bench) -> None:
     assert bench.control.results[number].ok and not bench.engine.boxes
 
 
+def test_the_look_at_everything_respects_a_back_off(bench: Bench) -> None:
+    bench.engine.fail("pull", GONE, times=1000)
+    bench.control.create(U)
+    tries = 0
+    for _ in range(120):
+        tries += sum("tries again" in sentence for sentence in bench.settle(5))
+        bench.core.look()
+    assert 2 < tries < 80, "in ten minutes, each try waiting longer"
+    bench.core.look(every=True)  # the engine is back, which may be what it takes
+    assert any("tries again" in sentence for sentence in bench.settle())
+
+
 def test_a_failed_container_can_be_started_again(bench: Bench) -> None:
     bench.engine.registry_answers = False
     bench.control.create(U, image="later", image_pull_policy="never")

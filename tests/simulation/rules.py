@@ -359,6 +359,7 @@ FIRST: dict[Callable[[Patch], None], int] = {
 RARE = {
     a_proof_cuts_off_the_boot_it_is_about,
     a_silent_host_is_counted_before_it_is_answered,
+    nothing_is_done_before_all_wishes_were_heard,
     who_lost_a_container_is_told_that_it_is_gone_from_him,
 }
 """Rules whose lack shows in few schedules only: `make soak` searches for one."""
