@@ -100,7 +100,8 @@ class Engine:
                 self._prepare()
                 self._run(timeout)
             version = ping(self.socket)
-            files.write(self._places.used, version + "\n")
+            if not files.same(self._places.used, version + "\n"):  # the disk may be full
+                files.write(self._places.used, version + "\n")
             if adopted:
                 return f"Our own engine still runs: {version} (pid {self._dockerd.pid})"
             return f"Our own engine started in {time.monotonic() - begun:.1f} s: {version}"

@@ -20,6 +20,10 @@ def main(argv: list[str] | None = None) -> int:
     except errors.Error as error:
         sys.stderr.write(f"dolium: {error}\n")
         return 1
+    except OSError as error:  # a full disk, a folder that is somebody else's: nothing of ours
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"dolium: {where}{error.strerror or error}\n")
+        return 1
     except KeyboardInterrupt:
         return 130
 

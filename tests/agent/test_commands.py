@@ -10,6 +10,7 @@ from dolium.model.container import State, Task, Verb
 from tests.agent.stub import Bench, always
 
 U = "c0000000-0000-4000-8000-000000000001"
+OTHER = "c0000000-0000-4000-8000-000000000002"
 BOX = f"dolium-{U}-1"
 GONE = errors.Unanswered(what="Engine", why="silence")
 
@@ -256,6 +257,22 @@ def test_the_look_at_everything_respects_a_back_off(bench: Bench) -> None:
     assert 2 < tries < 80, "in ten minutes, each try waiting longer"
     bench.core.look(every=True)  # the engine is back, which may be what it takes
     assert any("tries again" in sentence for sentence in bench.settle())
+
+
+def test_a_journal_that_is_full_holds_everything_and_heals(bench: Bench) -> None:
+    running(bench)
+    database = bench.journal._db
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count={pages}")
+    bench.control.create(OTHER, environment={"long": "x" * 100_000})
+    with pytest.raises(errors.Full, match="The agent's journal has no space left"):
+        bench.settle()
+    with pytest.raises(errors.Full):
+        bench.settle()
+    assert not database.in_transaction
+    database.execute("PRAGMA max_page_count=100000")
+    bench.settle()
+    assert bench.control.facts[OTHER].seen
 
 
 def test_a_failed_container_can_be_started_again(bench: Bench) -> None:

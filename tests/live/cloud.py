@@ -203,6 +203,22 @@ class Host(Process):
         """The cable is out; nobody is told."""
         self.cloud.place.run("ip", "link", "set", self.name, "nomaster", "down")
 
+    def fill(self) -> None:
+        """Its disk is full, to the last block."""
+        sizes = " ".join(
+            f"dd if=/dev/zero of={self._ballast} bs={size} oflag=append conv=notrunc 2>/dev/null;"
+            for size in ("1M", "1k")
+        )
+        self.place.run("sh", "-c", f"{sizes} true")
+
+    def clear(self) -> None:
+        """There is room again."""
+        self._ballast.unlink(missing_ok=True)
+
+    @property
+    def _ballast(self) -> Path:
+        return self.state / "ballast"
+
     @property
     def engine(self) -> Path:
         """Its engine's socket, for who is outside."""

@@ -59,6 +59,7 @@ class Chaos:
 
     def strike(self) -> str:
         """One of them; returns what."""
+        self._revive()
         what = self._rng.choices([*self.odds], [*self.odds.values()])[0]
         said = what()
         self.done[what.__name__] += 1
@@ -68,6 +69,13 @@ class Chaos:
         """Wait until everything broken is whole again."""
         for each in self._mending:
             each.join()
+        self._revive()
+
+    def _revive(self) -> None:
+        """As systemd does with what has ended by itself, such as a start on a full disk."""
+        for process in [*self._cloud.processes, *self._cloud.hosts]:
+            if process.process is not None and process.process.poll() is not None:
+                process.start()
 
     def _later(self, seconds: float, work: Callable[[], object]) -> None:
         def wait() -> None:
@@ -123,9 +131,9 @@ class Chaos:
     def fill(self) -> str:
         """A host's disk is full for a while."""
         host = self._rng.choice(self._cloud.hosts)
-        seconds, ballast = self._rng.uniform(2, 8), host.state / "ballast"
-        host.place.run("sh", "-c", f"dd if=/dev/zero of={ballast} bs=1M 2>/dev/null || true")
-        self._later(seconds, lambda: ballast.unlink(missing_ok=True))
+        seconds = self._rng.uniform(2, 8)
+        host.fill()
+        self._later(seconds, host.clear)
         return f"fill the disk of {host.name} for {seconds:.1f} s"
 
     def jump(self) -> str:

@@ -57,6 +57,27 @@ def test_what_one_api_was_told_the_other_knows_and_any_host_does(made: Cloud) ->
     assert [name for host in made.hosts for name in host.running()] == []
 
 
+def test_an_agent_starts_on_a_full_disk_and_says_what_is_wrong(made: Cloud) -> None:
+    host = made.hosts[1]
+    with made.client("admin") as client:
+        owned = Owned(client)
+        before = owned.create("before", host=host.name)
+        owned.until(before, "Running")
+        host.kill()
+        host.fill()
+        try:
+            host.start().ready()
+            sentence = "The agent's journal has no space left"
+            until(lambda: sentence in host.log.read_text(), "it says so")
+            assert "Traceback" not in host.log.read_text()
+        finally:
+            host.clear()
+        after = owned.create("after", host=host.name)
+        owned.until(after, "Running")
+        assert owned.show(before)["status"] == "Running"
+        owned.delete(before, after)
+
+
 def test_down_takes_back_what_an_agent_changed(made: Cloud) -> None:
     host = made.hosts[0]
     with made.client("admin") as client:
