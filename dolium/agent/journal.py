@@ -18,6 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from dolium import errors
+from dolium.model import reading
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -93,7 +94,7 @@ class Journal:
             row = db.execute(
                 "SELECT doc FROM entry WHERE kind = ? AND key = ?", (kind, key)
             ).fetchone()
-        return msgspec.json.decode(row[0], type=type) if row else None
+        return reading.read(row[0], type) if row else None
 
     def all(self, kind: str, type: type[T]) -> dict[str, T]:
         """Read all of a kind, by key."""
@@ -101,7 +102,7 @@ class Journal:
             rows = db.execute(
                 "SELECT key, doc FROM entry WHERE kind = ? ORDER BY key", (kind,)
             ).fetchall()
-        return {key: msgspec.json.decode(doc, type=type) for key, doc in rows}
+        return {key: reading.read(doc, type) for key, doc in rows}
 
     def drop(self, kind: str, key: str) -> bool:
         """Forget one; tells whether it was there."""

@@ -17,7 +17,7 @@ from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.services import Services
 from dolium.metrics.registry import Registry
-from dolium.model import record
+from dolium.model import reading, record
 from dolium.model.clock import Clock
 from dolium.model.context import Context
 
@@ -27,7 +27,7 @@ MOST_BODY = 1024 * 1024
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 """What proxies add to a request."""
 
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode = reading.reader(dict[str, Any])
 
 
 class Service(Struct, frozen=True, kw_only=True):

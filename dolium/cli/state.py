@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from dolium import errors
 from dolium.beside.process import look
+from dolium.model import reading
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -84,7 +85,7 @@ class State:
     def read(self) -> Running | None:
         """What the last `dolium up` told, running or not."""
         try:
-            return msgspec.json.decode(self._running.read_bytes(), type=Running)
+            return reading.read(self._running.read_bytes(), Running)
         except (OSError, msgspec.DecodeError):
             return None
 

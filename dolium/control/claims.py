@@ -16,13 +16,13 @@ import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
-import msgspec
 from msgspec import Struct
 
 from dolium import conf, errors
 from dolium.control import asking
 from dolium.control.asking import ASKING, WAITS
 from dolium.drivers.claim.base import Driver, Holding, Offer, Survey, Taking
+from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.host import Inventory
 from dolium.model.placing import Amounts, consumer, whole
@@ -32,7 +32,7 @@ from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
 
-_inventory = msgspec.json.Decoder(Inventory).decode
+_inventory = reading.reader(Inventory)
 
 MOST_TOLD = 500
 TOGETHER = 64

@@ -14,7 +14,7 @@ from dolium import conf, errors
 from dolium.control import claims, rows
 from dolium.control.claims import Claims
 from dolium.control.names import friendly
-from dolium.model import hints, record
+from dolium.model import hints, reading, record
 from dolium.model.clock import Clock
 from dolium.model.container import (
     ASKS,
@@ -39,7 +39,7 @@ Rows = list[record.Container]
 Journal = list[record.Action]
 
 _encode = msgspec.json.encode
-_spec = msgspec.json.Decoder(Spec).decode
+_spec = reading.reader(Spec)
 
 STOP_BEFORE_DELETE_S = 10
 """How long a container may take to stop when it is to be deleted after that."""

@@ -9,13 +9,14 @@ import msgspec
 from msgspec import Struct
 
 from dolium import errors
+from dolium.model import reading
 from dolium.model.host import Inventory
 from dolium.model.placing import LEVELS, Level
 from dolium.store import domains, hosts
 from dolium.store.domains import Lodger, Lodging
 from dolium.store.store import Connection
 
-_inventory = msgspec.json.Decoder(Inventory).decode
+_inventory = reading.reader(Inventory)
 
 Path = tuple[str, ...]
 

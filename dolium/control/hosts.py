@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from dolium import conf, errors
 from dolium.control import reconcile
+from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.container import Spec, Verb, Wanted
 from dolium.model.host import Hello, Inventory, Welcome
@@ -17,7 +16,7 @@ from dolium.store import actions, containers, hosts, liveness, networks
 from dolium.store.containers import Observed
 from dolium.store.store import Connection, Store, Tx
 
-_spec = msgspec.json.Decoder(Spec).decode
+_spec = reading.reader(Spec)
 
 
 class Hosts:

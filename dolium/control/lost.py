@@ -13,12 +13,11 @@ import uuid as uuids
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import msgspec
-
 from dolium import conf, errors
 from dolium.control import rows
 from dolium.control.liveness import Judge, Judgement
 from dolium.drivers.fence.base import Driver
+from dolium.model import reading
 from dolium.model.clock import Clock, iso
 from dolium.model.container import Spec, Status, Verb, Wanted
 from dolium.model.context import Context
@@ -30,7 +29,7 @@ from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
 
-_spec = msgspec.json.Decoder(Spec).decode
+_spec = reading.reader(Spec)
 
 TOGETHER = 50
 """Containers marked in one transaction."""

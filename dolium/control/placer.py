@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from dolium import errors
 from dolium.control.networks import Networks, Taken
-from dolium.model import hints, metric, trace
+from dolium.model import hints, metric, reading, trace
 from dolium.model.clock import Clock
 from dolium.model.container import Status
 from dolium.model.hints import Hints
@@ -33,7 +33,7 @@ from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
 
-_inventory = msgspec.json.Decoder(Inventory).decode
+_inventory = reading.reader(Inventory)
 
 MOST_AT_ONCE = 500
 """Containers of one pass, so that the first of a flood need not wait for the last."""
@@ -63,7 +63,7 @@ class Asked(Struct, frozen=True, gc=False):
     nets: list[dict[str, Any]] = []
 
 
-_asked = msgspec.json.Decoder(Asked).decode
+_asked = reading.reader(Asked)
 
 
 class Waiting(Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dolium.control import rows
-from dolium.model import record, trace
+from dolium.model import reading, record, trace
 from dolium.model.container import ASKS, MOVES, Event, Look, Spec, State, Status, Verb, Wanted
 from dolium.model.context import Context
 from dolium.model.wish import Command, Fact, Result
@@ -23,8 +23,8 @@ from dolium.store.store import Tx
 LOG = logging.getLogger(__name__)
 
 _encode = msgspec.json.encode
-_look = msgspec.json.Decoder(Look).decode
-_spec = msgspec.json.Decoder(Spec).decode
+_look = reading.reader(Look)
+_spec = reading.reader(Spec)
 
 BEGINNINGS = frozenset({Verb.CREATE, Verb.START, Verb.REBOOT, Verb.REBUILD})
 """Verbs whose failure leaves the container in Error, and whose success ends an Error."""

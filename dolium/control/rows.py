@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from dolium import errors
+from dolium.model import reading
 from dolium.model.container import ASKS, Spec, Verb
 from dolium.model.context import Context
 from dolium.store import actions, containers, hosts, networks, projects
@@ -14,7 +13,7 @@ from dolium.store.containers import Observed
 from dolium.store.projects import Amounts
 from dolium.store.store import Tx
 
-_spec = msgspec.json.Decoder(Spec).decode
+_spec = reading.reader(Spec)
 
 
 def amounts(spec: Spec) -> Amounts:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from dolium import errors
 from dolium.control import lost
-from dolium.model import record
+from dolium.model import reading, record
 from dolium.model.clock import Clock
 from dolium.model.host import Inventory
 from dolium.store import containers, liveness, services
@@ -20,7 +19,7 @@ from dolium.store.store import Store, Tx
 MOST_SHOWN = 10_000
 """Containers of one host that are told of."""
 
-_inventory = msgspec.json.Decoder(Inventory).decode
+_inventory = reading.reader(Inventory)
 
 
 class Host(Struct, frozen=True, kw_only=True):

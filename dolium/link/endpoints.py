@@ -15,6 +15,7 @@ from dolium import errors
 from dolium.link.handshake import PEER
 from dolium.link.peer import Peer
 from dolium.link.wire import PREFIX, refusal
+from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.metric import CALLS, Meter
 
@@ -91,7 +92,7 @@ class Endpoints:
         self._check(endpoint, call.peer)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         try:
-            call.message = msgspec.json.decode(body, type=endpoint.message)
+            call.message = reading.read(body, endpoint.message)
         except msgspec.DecodeError as error:
             raise errors.Malformed(why=f"can't be read: {error}") from None
         return msgspec.json.encode(endpoint.work(call))

@@ -18,6 +18,7 @@ from dolium.link.https_client import Wire
 from dolium.link.peer import CONTROL, HOST, Peer
 from dolium.link.tls import Identity
 from dolium.link.wire import CROWDED, Pull, Strangers
+from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Certified, Renew
 from dolium.model.host import Hello, Welcome
@@ -85,7 +86,7 @@ class HttpsControl:
         """Pull what changed. Where the control side has no room for those who wait, wait here."""
         pull = Pull(host=host, boot=boot, since=since, wait_s=wait_s)
         body, headers = self._exchange("wishes", msgspec.json.encode(pull), POLL_S + wait_s)
-        page = msgspec.json.decode(body, type=Page)
+        page = reading.read(body, Page)
         later = headers.get(CROWDED)
         if later and page.revision == since and not page.full:
             self._stopping.wait(self._rng.uniform(0.5, 1.0) * min(float(later), wait_s))
@@ -116,7 +117,7 @@ class HttpsControl:
 
     def _call(self, name: str, message: msgspec.Struct, kind: type[T]) -> T:
         body, _ = self._exchange(name, msgspec.json.encode(message), CALL_S)
-        return msgspec.json.decode(body, type=kind)
+        return reading.read(body, kind)
 
     def _exchange(self, name: str, message: bytes, timeout_s: float) -> tuple[bytes, HTTPMessage]:
         if self._identity.pems.until < self._clock.now():
@@ -166,7 +167,7 @@ class HttpsHosts:
         except (errors.Unanswered, errors.Untrusted) as error:
             LOG.warning("host %s does not answer: %s", host, error)
             raise errors.HostDown(host=host) from None
-        return msgspec.json.decode(body, type=Answer)
+        return reading.read(body, Answer)
 
     def close(self) -> None:
         """Close what is kept."""

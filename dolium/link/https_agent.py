@@ -29,6 +29,7 @@ from dolium.link.keeper import EVERY_S, Keeper
 from dolium.link.peer import CONTROL
 from dolium.link.serving import Serving, Size
 from dolium.link.wire import Nothing
+from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Authority, Certified, Enrol, Token
 from dolium.model.metric import Meter
@@ -69,7 +70,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 def read(folder: Path) -> Kept:
     """What is kept in a folder; raises StartError when the host is not enrolled."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Kept)
+        return reading.read((folder / FILE).read_bytes(), Kept)
     except FileNotFoundError:
         why = "is not enrolled"
     except (OSError, msgspec.DecodeError) as error:
@@ -151,7 +152,7 @@ def _call(
         body, _ = wire.call(name, msgspec.json.encode(message), PATIENCE_S)
     finally:
         wire.close()
-    return msgspec.json.decode(body, type=kind)
+    return reading.read(body, kind)
 
 
 def _first(urls: Sequence[str], work: Callable[[str, int], T]) -> T:

@@ -14,6 +14,7 @@ import msgspec
 
 from dolium import errors
 from dolium.link.base import Agent, Control
+from dolium.model import reading
 from dolium.model.host import Hello, Welcome
 from dolium.model.wish import Ack, Answer, Facts, Fate, Page, Question
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 def carried(message: T) -> T:
     """The message as the other side would read it."""
-    return msgspec.json.decode(msgspec.json.encode(message), type=type(message))
+    return reading.read(msgspec.json.encode(message), type(message))
 
 
 class LocalControl:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from dolium import errors
+from dolium.model import reading
 
 PREFIX = "/link/v1/"
 
@@ -66,7 +67,7 @@ def refusal(error: errors.Error) -> bytes:
 def revived(status: int, body: bytes) -> errors.Error:
     """The error that the other side raised, or one that says what came instead."""
     try:
-        told = msgspec.json.decode(body, type=Refusal)
+        told = reading.read(body, Refusal)
         return errors.revive(told.code, told.facts)
     except (msgspec.DecodeError, LookupError, TypeError):
         return errors.Unanswered(what="The link", why=f"it said {status}")

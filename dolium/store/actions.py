@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dolium.model import record
+from dolium.model import reading, record
 from dolium.model.container import Verb
 from dolium.model.context import Context
 from dolium.model.wish import Command
@@ -176,7 +176,7 @@ def of_container(
     )
     if request_id is not None:
         query = query.where(table.c.request_id == request_id)
-    decode = msgspec.json.Decoder(tuple[record.Moment, ...]).decode
+    decode = reading.reader(tuple[record.Moment, ...])
     return [
         record.Action(
             **{**row._mapping, "events": decode(row.events)},

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
+from dolium.model import reading
 from dolium.model.network import Network, Port
 from dolium.store.plain import Among, Bulk, Plain
 from dolium.store.schema import addresses, networks, ports, ranges
 from dolium.store.store import Conflict, Tx
 
-_network = msgspec.json.Decoder(Network).decode
-_port = msgspec.json.Decoder(Port).decode
+_network = reading.reader(Network)
+_port = reading.reader(Port)
 
 
 Plugged = tuple[list[Port], list[Network]]

@@ -1,6 +1,7 @@
 """Sizes and names that STYLE.md promises and no other tool checks."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +54,15 @@ def test_modules_say_what_they_are_for() -> None:
         if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert silent == []
+
+
+def test_only_one_module_makes_readers_of_types() -> None:
+    """As many threads must not work out the same type: see dolium/model/reading.py."""
+    made = re.compile(r"json\.Decoder\(|json\.decode\([^\n]*\btype=")
+    own = ROOT / "dolium" / "model" / "reading.py"
+    others = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "dolium").rglob("*.py"))
+        if path != own and made.search(path.read_text())
+    ]
+    assert others == []

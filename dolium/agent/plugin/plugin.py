@@ -20,6 +20,7 @@ from dolium.agent.plugin.local import Local
 from dolium.agent.plugin.network import Networks
 from dolium.agent.plugin.pairs import Pairs
 from dolium.agent.plugin.words import AddressCall, NetworkCall, PoolCall
+from dolium.model import reading
 
 LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Struct)
@@ -93,7 +94,7 @@ def _takes(work: Callable[[C], dict[str, Any]], kind: type[C]) -> Call:
             # What Docker sends when it repeats a call (moby#35459): we can't know which.
             raise errors.Refused(why="The call came without its body, as a repeated one does")
         try:
-            return work(msgspec.json.decode(body, type=kind))
+            return work(reading.read(body, kind))
         except msgspec.DecodeError as error:
             raise errors.Refused(why=f"The call can't be read: {error}") from None
 

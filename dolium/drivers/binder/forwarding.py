@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dolium import errors
+from dolium.model import reading
 
 SYS = Path("/proc/sys")
 # Routes as the calling thread's network namespace has them.
@@ -27,7 +28,7 @@ class Settings:
         self._path = path
         self._before: dict[str, str] = {}
         if path is not None and path.exists():
-            self._before = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+            self._before = reading.read(path.read_bytes(), dict[str, str])
 
     def put(self, wanted: dict[str, str]) -> None:
         """Change what differs. Raises DriverError when the kernel does not let us."""

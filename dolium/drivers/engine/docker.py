@@ -22,6 +22,7 @@ from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
 from dolium.drivers.engine.docker_process import incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
+from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
 from dolium.model.network import Network
 from dolium.undo import Undo
@@ -329,7 +330,7 @@ class Docker(base.Engine):
     def _told(self, stream: Stream) -> Iterator[base.Happened]:
         with stream:
             while line := stream.line():
-                event = answers.happened(msgspec.json.decode(line, type=answers.Told))
+                event = answers.happened(reading.read(line, answers.Told))
                 if event is not None:
                     yield event
         if not self._closed:

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec import Struct, field
 
 from dolium import errors
 from dolium.drivers.engine.docker_errors import clean, fail
 from dolium.drivers.engine.docker_socket import Client, Stream
+from dolium.model import reading
 
 SILENT_S = 3.0
 """Until the first byte of an answer; then a present image serves (decision 5)."""
@@ -225,7 +225,7 @@ class Images:
             if refusal := stream.refusal():
                 self._judge(*refusal, image, registry)
             line = stream.line()
-            progress = msgspec.json.decode(line, type=Progress) if line else Progress()
+            progress = reading.read(line, Progress) if line else Progress()
             if progress.error:
                 self._judge(500, progress.error, image, registry)
             if progress.trying:

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from dolium import errors
 from dolium.drivers.engine.docker_errors import WHAT, fail
+from dolium.model import reading
 
 T = TypeVar("T")
 
@@ -249,7 +250,7 @@ class Client:
         """One question, its answer decoded."""
         answer = self.raw(method, path, query=query, body=body, timeout_s=timeout_s)
         try:
-            return msgspec.json.decode(answer, type=into)
+            return reading.read(answer, into)
         except msgspec.DecodeError as error:
             raise errors.Unanswered(what=self.what, why=f"unreadable answer: {error}") from error
 
@@ -313,7 +314,7 @@ class Client:
         status, answer = self._exchange("GET", "/version", None, 10.0)
         if status != 200:
             fail(status, _message(answer), self.what)
-        offered = msgspec.json.decode(answer, type=Versions)
+        offered = reading.read(answer, Versions)
         low, high = _version(offered.min_a_p_i_version), _version(offered.api_version)
         return "{}.{}".format(*max(low, min(high, VERSION)))
 
@@ -394,7 +395,7 @@ def _request(connection: Connection, method: str, target: str, body: object) -> 
 
 def _message(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=Message).message
+        return reading.read(body, Message).message
     except msgspec.DecodeError:
         return body.decode(errors="replace")
 
