@@ -186,7 +186,7 @@ class Server(Store):
         """Let go of the server; who still reads ends by itself."""
         self._closed = True
         while self._idle:
-            self._idle.pop()[1].close()
+            _discard(self._idle.pop()[1])  # the server may be gone already
         self._engine.dispose()
 
 

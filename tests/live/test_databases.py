@@ -145,6 +145,18 @@ def test_placers_keep_a_rule_together(server: Database, store: Server) -> None:
     keep_a_rule_together([Server(server.url("kept")) for _ in range(3)])
 
 
+@pytest.mark.usefixtures("store")
+def test_a_process_ends_in_order_although_the_server_is_gone(server: Database) -> None:
+    leaving = Server(server.url("kept"))
+    with leaving.read() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+    server.kill()
+    try:
+        leaving.close()
+    finally:
+        server.start()
+
+
 def test_nothing_is_lost_or_doubled_when_the_server_dies(server: Database, store: Server) -> None:
     crowd = Crowd(lambda: Server(server.url("kept")), each=25)
 
