@@ -31,6 +31,8 @@ def read(store: Store, patience_s: float | None = None) -> Contents:
         "roles": _roles(store, PATIENCE_S if patience_s is None else patience_s),
         "hosts": _hosts(store),
         "containers": found.containers,
+        "waiting_for_a_host": found.waiting,
+        "waiting_for_placement": found.asking,
         "open_actions": found.open_actions,
         "oldest_action": None if oldest is None else _action(oldest),
     }
@@ -103,6 +105,13 @@ def lines(found: Contents) -> list[str]:
     shown = _shown_roles(found["roles"]) + _shown_hosts(found["hosts"])
     counts = [f"{number} {status}" for status, number in sorted(found["containers"].items())]
     shown.append(_line("containers", ", ".join(counts) or "none"))
+    waits = [
+        f"{found[key]} for {what}"
+        for key, what in (("waiting_for_a_host", "a host"), ("waiting_for_placement", "Placement"))
+        if found[key]
+    ]
+    if waits:
+        shown.append(_line("waiting", ", ".join(waits)))
     if found["open_actions"]:
         oldest = found["oldest_action"]
         where = f" on {oldest['host']}" if oldest["host"] else ", which has no host yet"

@@ -15,6 +15,10 @@ class Overview(Struct, frozen=True, kw_only=True):
 
     containers: dict[str, int]
     """Status -> how many."""
+    waiting: int
+    """Containers that no host was found for yet."""
+    asking: int
+    """Containers that have a host as soon as Placement agrees."""
     open_actions: int
 
 
@@ -22,8 +26,16 @@ def read(connection: sa.Connection) -> Overview:
     """Look."""
     status = containers.c.status
     counts = connection.execute(sa.select(status, sa.func.count()).group_by(status))
+    stage = containers.c.stage
+    stages = sa.select(stage, sa.func.count()).where(stage.in_(("waiting", "asking")))
+    before = dict(map(tuple, connection.execute(stages.group_by(stage))))
     number = connection.execute(sa.select(sa.func.count()).where(actions.c.open)).scalar_one()
-    return Overview(containers=dict(map(tuple, counts)), open_actions=number)
+    return Overview(
+        containers=dict(map(tuple, counts)),
+        waiting=before.get("waiting", 0),
+        asking=before.get("asking", 0),
+        open_actions=number,
+    )
 
 
 class Oldest(Struct, frozen=True, kw_only=True):

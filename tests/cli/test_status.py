@@ -23,6 +23,7 @@ from dolium.store.schema import metadata
 from dolium.store.sqlite import Sqlite
 from dolium.store.store import Store
 from tests.cli.test_state import me
+from tests.control.test_claims import PlacementWorld
 from tests.control.world import HOST, World
 from tests.stories.cloud import Cloud
 
@@ -107,10 +108,20 @@ def test_hosts_and_the_oldest_action() -> None:
     assert (oldest["verb"], oldest["name"], oldest["host"]) == ("create", "first", None)
     text = "\n".join(contents.lines(found))
     assert "create first, which has no host yet (req-1)" in text
+    assert "  waiting    2 for a host\n" in text
     world.placer.turn()
+    assert "waiting" not in "\n".join(contents.lines(contents.read(world.store, 0.0)))
     assert f"create first on {HOST} (req-1)" in "\n".join(
         contents.lines(contents.read(world.store, 0.0))
     )
+
+
+def test_who_waits_for_placement_is_told() -> None:
+    world = PlacementWorld()
+    world.create("first")
+    world.placer.turn()
+    text = "\n".join(contents.lines(contents.read(world.store, 0.0)))
+    assert "  waiting    1 for Placement\n" in text
 
 
 def test_of_many_hosts_only_those_in_trouble_are_listed() -> None:
