@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,7 +11,7 @@ from dolium.clients.account import Account
 from dolium.clients.placement import Placement
 from dolium.drivers.claim.placement import PlacementClaim, PlacementOptions
 from tests.databases import Database, MariaDb
-from tests.live.place import environment, until
+from tests.live.place import environment, port, until
 
 HERE = Path(__file__).parent / "placement"
 PYTHON = Path(__file__).parents[2] / ".venv-placement" / "bin" / "python"
@@ -42,17 +41,15 @@ class Arbiter:
         return MariaDb.missing()
 
     def __init__(self, database: Database, folder: Path) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        listen = port()
+        self.url = f"http://127.0.0.1:{listen}"
         url = database.make("placement").set(drivername="mysql+pymysql")
         text = CONFIGURATION.format(folder=folder, url=url.render_as_string(hide_password=False))
         (folder / "placement.conf").write_text(text)
         self._log = folder / "placement.out"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(PYTHON), str(HERE / "serve.py"), str(port)],
+                [str(PYTHON), str(HERE / "serve.py"), str(listen)],
                 stdout=log,
                 stderr=log,
                 env=environment() | {"OS_PLACEMENT_CONFIG_DIR": str(folder)},
