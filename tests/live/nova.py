@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dolium.beside.keystone import Keystone
 from dolium.clients.account import Account, auth
 from dolium.clients.nova import Nova as Client
 from dolium.drivers.fence.nova import NovaFence, NovaOptions
+from tests.live import identity
 from tests.live.place import environment, port, until
 
 HERE = Path(__file__).parent / "compute"
@@ -25,16 +25,6 @@ IMAGE = "155d900f-4e14-4e4c-a73d-069cbf4541e6"
 MICROVERSION = "2.74"
 """The first with servers for a host, and with none for networks."""
 VARIABLES = {"OS_NOVA_DISABLE_EVENTLET_PATCHING": "1", "PYTHONWARNINGS": "ignore"}
-CONFIGURATION = """\
-[keystone_authtoken]
-auth_type = password
-auth_url = {auth_url}
-username = {username}
-password = {password}
-project_name = {project_name}
-user_domain_name = {domain_name}
-project_domain_name = {domain_name}
-"""
 
 
 class Nova:
@@ -48,20 +38,17 @@ class Nova:
     def __init__(self, folder: Path) -> None:
         self._listen, self._folder = port(), folder
         self.url = f"http://127.0.0.1:{self._listen}/v2.1"
-        self._keystone = Keystone(folder, port=port(), services={"compute": self.url})
+        self._keystone = identity.beside(folder, {"compute": self.url})
         self._log = folder / "nova.out"
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._keystone.start()
             self._start()
         except BaseException:
             self.close()
             raise
 
     def _start(self) -> None:
-        service = self._keystone.credentials("dolium")
-        text = CONFIGURATION.format(**vars(service))
-        (self._folder / "nova.conf").write_text(text)
+        (self._folder / "nova.conf").write_text(identity.validation(self._keystone))
         command = [str(PYTHON), str(HERE / "serve.py"), str(self._listen), str(self._folder)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -83,8 +70,8 @@ class Nova:
             return False
 
     def account(self, user: str = "admin") -> Account:
-        """Of `admin`, or of `demo`, a member of another project."""
-        return Account(**vars(self._keystone.credentials(user)))
+        """Of one of its users; see identity.account."""
+        return identity.account(self._keystone, user)
 
     def client(self, user: str = "admin") -> Client:
         """What Dolium asks by."""
