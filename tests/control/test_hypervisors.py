@@ -68,7 +68,8 @@ def cloud() -> Cloud:
     return Cloud()
 
 
-def test_hosts_are_where_nova_says(cloud: Cloud) -> None:
+def test_hosts_are_where_nova_says() -> None:
+    cloud = Cloud()
     cloud.on = {"host1": ["big1"], "host2": ["big1"], "host3": ["big2"]}
     assert cloud.turn() == [*NAMES]
     assert cloud.found() == {"host1": "big1", "host2": "big1", "host3": "big2"}
@@ -79,7 +80,8 @@ def test_hosts_are_where_nova_says(cloud: Cloud) -> None:
     assert cloud.turn() == []
 
 
-def test_running_placers_learn_of_it(cloud: Cloud) -> None:
+def test_running_placers_learn_of_it() -> None:
+    cloud = Cloud()
     rule = {"group": "db", "anti_affinity": "host"}
     first = cloud.create("a", hints=rule)
     cloud.placer.turn()  # which knows three machines now
@@ -95,7 +97,8 @@ def test_running_placers_learn_of_it(cloud: Cloud) -> None:
     assert why.domains[str(Level.HOST)] == "/nova//big1"
 
 
-def test_what_an_agent_says_goes_first(cloud: Cloud) -> None:
+def test_what_an_agent_says_goes_first() -> None:
+    cloud = Cloud()
     cloud.on = {name: ["big1"] for name in NAMES}
     cloud.enrol("host3", "another", hypervisor="mine")
     assert cloud.turn() == ["host1", "host2"]
@@ -105,7 +108,8 @@ def test_what_an_agent_says_goes_first(cloud: Cloud) -> None:
     assert shown == {"host1": "big1", "host2": "mine", "host3": "mine"}
 
 
-def test_who_starts_anew_is_asked_for_at_once_and_all_once_in_a_while(cloud: Cloud) -> None:
+def test_who_starts_anew_is_asked_for_at_once_and_all_once_in_a_while() -> None:
+    cloud = Cloud()
     cloud.on = {name: ["big1"] for name in NAMES}
     cloud.turn()
     cloud.on = {name: ["big2"] for name in NAMES}
@@ -169,7 +173,8 @@ def test_a_nova_that_is_down_harms_nothing(
     assert cloud.turn(), "the pause is short again"
 
 
-def test_several_conductors_write_once(cloud: Cloud) -> None:
+def test_several_conductors_write_once() -> None:
+    cloud = Cloud()
     cloud.on = {name: ["big1"] for name in NAMES}
     other = cloud.another()
     cloud.turn()
@@ -182,7 +187,8 @@ def test_several_conductors_write_once(cloud: Cloud) -> None:
     assert not late
 
 
-def test_many_hosts_take_several_turns(cloud: Cloud) -> None:
+def test_many_hosts_take_several_turns() -> None:
+    cloud = Cloud()
     for number in range(4, TOGETHER + 10):
         cloud.enrol(f"host{number}")
     assert len(cloud.turn()) == TOGETHER
@@ -190,7 +196,8 @@ def test_many_hosts_take_several_turns(cloud: Cloud) -> None:
     assert cloud.turn() == []
 
 
-def test_what_was_found_counts_no_longer_when_nobody_is_asked(cloud: Cloud) -> None:
+def test_what_was_found_counts_no_longer_when_nobody_is_asked() -> None:
+    cloud = Cloud()
     cloud.on = {"host1": ["big1"], "host2": ["big1"]}
     cloud.turn()
     assert forget(cloud.store, cloud.clock) == 2
