@@ -44,6 +44,8 @@ lint:  ## locks, style, types, layers
 	.venv/bin/uv lock --check --quiet --python $(PYTHON)
 	.venv/bin/uv lock --check --quiet --python $(PYTHON) --project clients
 	.venv/bin/uv lock --check --quiet --python $(PYTHON) --project tests/live/tempest
+	.venv/bin/uv lock --check --quiet --python $(PYTHON) --project tests/live/placement
+	.venv/bin/uv lock --check --quiet --python $(PYTHON) --project tests/live/compute
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy

@@ -81,7 +81,7 @@ def _list(hosts: list[Host], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps([_facts(host) for host in hosts], indent=2) + "\n")
         return
-    head = ("NAME", "ZONE", "STATE", "CONTAINERS", "CPUS", "MEMORY MiB")
+    head = ("NAME", "ZONE", "STATE", "CONTAINERS", "CPUS", "MEMORY MiB", "HYPERVISOR")
     rows = [
         (
             host.service.name,
@@ -90,6 +90,7 @@ def _list(hosts: list[Host], *, as_json: bool) -> None:
             str(host.containers),
             f"{host.service.used_cpu_m / 1000:g} of {host.inventory.cpus}",
             f"{host.service.used_memory_mib} of {host.inventory.memory_mib}",
+            host.inventory.hypervisor,
         )
         for host in hosts
     ]
@@ -113,7 +114,10 @@ def _facts(host: Host) -> dict[str, Any]:
     return {
         "name": service.name,
         "uuid": service.uuid,
+        "region": host.inventory.region,
         "zone": service.zone,
+        "rack": host.inventory.rack,
+        "hypervisor": host.inventory.hypervisor,
         "state": state(host),
         "containers": host.containers,
         "disabled": service.disabled,

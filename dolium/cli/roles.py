@@ -7,18 +7,21 @@ import random
 
 import msgspec
 
-from dolium import conf
+from dolium import conf, errors
 from dolium.api import app
 from dolium.api.auth import Auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.cli import arbiter
 from dolium.cli.listening import Tls
+from dolium.clients.account import account
+from dolium.clients.nova import Nova
 from dolium.control.asking import agree
 from dolium.control.conductor import Conductor
 from dolium.control.containers import Containers
 from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
+from dolium.control.hypervisors import Hypervisors, forget
 from dolium.control.lost import Lost
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
@@ -68,6 +71,18 @@ def fences(config: conf.Config) -> list[Fence]:
     return made
 
 
+def hypervisors(config: conf.Config, store: Store) -> Hypervisors | None:
+    """What asks on which physical machines hosts are; None: what their agents say is all."""
+    clock = SystemClock()
+    if not config.placing.hypervisors:
+        forget(store, clock)
+        return None
+    if not config.fence_nova.auth_url:
+        why = "[placing] hypervisors is nova, and [fence_nova] auth_url is not set"
+        raise errors.StartError(why=why)
+    return Hypervisors(store, clock, random.Random(), Nova(account(config.fence_nova)))
+
+
 class Conducting:
     """The conductor, and the placer in it."""
 
@@ -87,7 +102,8 @@ class Conducting:
         if claims is None:
             agree(store, clock)  # to what waited for Placement's word when it was configured
         lost = Lost(store, clock, config.hosts, fences(config), meter=store.meter)
-        self.conductor = Conductor(store, clock, self.placer, lost, claims)
+        found = hypervisors(config, store)
+        self.conductor = Conductor(store, clock, self.placer, lost, claims, found)
 
 
 class Hosting:

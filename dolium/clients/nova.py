@@ -1,4 +1,4 @@
-"""What Dolium asks Nova: whether a server that is a host is off, and to stop it."""
+"""What Dolium asks Nova: whether a server that is a host is off, to stop it, and where it runs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class Server(Struct, frozen=True, kw_only=True):
     task_state: str | None = None
     power_state: int | None = None
     """1 is running, 4 is shut down, as the hypervisor last said."""
+    hypervisor: str = ""
+    """The machine it is on: its name where Nova shows that (to administrators), else what stands
+    for it within the project; empty: on none now.
+    """
 
 
 class Nova:
@@ -75,4 +79,5 @@ def _server(told: dict[str, Any]) -> Server:
         status=told["status"],
         task_state=told.get("OS-EXT-STS:task_state"),
         power_state=told.get("OS-EXT-STS:power_state"),
+        hypervisor=told.get("OS-EXT-SRV-ATTR:hypervisor_hostname") or told.get("hostId") or "",
     )

@@ -233,6 +233,15 @@ class Placing(Struct, frozen=True):
             "are shared with Nova; empty: Dolium's own database."
         ),
     ] = ""
+    hypervisors: Annotated[
+        str,
+        _about(
+            "Who is asked for the physical machine under each host whose agent names none: `nova`, "
+            "with the account of `[fence_nova]`, for hosts that are servers of a cloud; empty: "
+            "nobody.",
+            pattern="^(nova)?$",
+        ),
+    ] = ""
     cpu_ratio: Annotated[float, _about("CPUs promised per CPU there is.", gt=0)] = 16.0
     memory_ratio: Annotated[float, _about("Memory promised per memory there is.", gt=0)] = 1.5
     reserved_memory: Annotated[int, _about("MiB kept for the host itself.", ge=0)] = 512

@@ -9,6 +9,7 @@ from functools import partial
 
 from dolium import errors
 from dolium.control.claims import Claims
+from dolium.control.hypervisors import Hypervisors
 from dolium.control.lost import Lost
 from dolium.control.placer import Placer
 from dolium.model.clock import Clock
@@ -39,8 +40,9 @@ class Conductor:
         placer: Placer,
         lost: Lost,
         claims: Claims | None = None,
+        hypervisors: Hypervisors | None = None,
     ) -> None:
-        """claims: where Placement has the last word."""
+        """claims: where Placement has the last word. hypervisors: where Nova tells of them."""
         self._store = store
         self._clock = clock
         self._placer = placer
@@ -57,6 +59,9 @@ class Conductor:
         if claims is not None:
             claimer = partial(self._claim, claims)
             self._threads.append(threading.Thread(target=claimer, name="claimer", daemon=True))
+        if hypervisors is not None:
+            finder = partial(self._find, hypervisors)
+            self._threads.append(threading.Thread(target=finder, name="finder", daemon=True))
 
     def start(self) -> None:
         """Begin."""
@@ -69,8 +74,8 @@ class Conductor:
         self._store.hints.give("placer")
         self._store.hints.give(settlements.TOPIC)
         for thread in self._threads:
-            # Proofs that hosts are off, and Placement, may take long; nobody need wait for them.
-            thread.join(END_S if thread.name in ("healer", "claimer") else None)
+            # Proofs that hosts are off, Placement and Nova may take long; nobody need wait.
+            thread.join(END_S if thread.name in ("healer", "claimer", "finder") else None)
 
     def _place(self) -> None:
         while not self._stopping.is_set():
@@ -84,6 +89,11 @@ class Conductor:
             seen = self._store.hints.count(settlements.TOPIC)
             if not self._safely(claims.turn):
                 self._store.hints.wait(settlements.TOPIC, seen, LOOK_S)
+
+    def _find(self, hypervisors: Hypervisors) -> None:
+        while not self._stopping.wait(WATCH_S):
+            while not self._stopping.is_set() and self._safely(hypervisors.turn):
+                pass
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_S):

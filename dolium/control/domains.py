@@ -131,6 +131,6 @@ def _is(domain: str, name: str) -> bool:
 def _paths(connection: Connection) -> dict[str, Path]:
     found = {}
     for host in hosts.all_of_them(connection):
-        inventory = msgspec.structs.replace(_inventory(host.inventory), hostname=host.name)
-        found[host.name] = inventory.path
+        inventory = _inventory(host.inventory)
+        found[host.name] = inventory.known(host.name, host.hypervisor).path
     return found

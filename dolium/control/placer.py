@@ -89,7 +89,9 @@ class Placed(Struct, frozen=True, gc=False):
 
 
 Mark = tuple[int, float, bool, bool]
-"""What a host's offer depends on besides its use: epoch, time of its hello, disabled, away."""
+"""What a host's offer depends on besides its use: epoch, when it last became another, disabled,
+away.
+"""
 
 
 class Placer:
@@ -324,7 +326,7 @@ def _members(tx: Tx, rows: list[containers.Wait]) -> dict[int, dict[str, int]]:
 
 
 def _offer(host: hosts.Host, away: bool) -> Host:
-    inventory = _inventory(host.inventory)
+    inventory = _inventory(host.inventory).known(host.name, host.hypervisor)
     return Host(
         name=host.name,
         region=inventory.region,

@@ -134,7 +134,7 @@ class Services:
 def _host(service: Service, crowds: dict[str, int]) -> Host:
     return Host(
         service=service,
-        inventory=_inventory(service.inventory),
+        inventory=_inventory(service.inventory).known(service.name, service.hypervisor),
         containers=crowds.get(service.name, 0),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dolium.model.placing import domains
 
@@ -41,6 +42,12 @@ class Inventory(Struct, frozen=True, kw_only=True):
     def path(self) -> tuple[str, ...]:
         """The failure domain it is in at each model.placing.Level."""
         return domains(self.region, self.zone, self.rack, self.hypervisor, self.hostname)
+
+    def known(self, name: str, hypervisor: str | None) -> Inventory:
+        """As the control side knows it: by the host's name, and on the machine that was found
+        where it names none.
+        """
+        return replace(self, hostname=name, hypervisor=self.hypervisor or hypervisor or "")
 
 
 class Hello(Struct, frozen=True, kw_only=True):

@@ -40,6 +40,8 @@ class Host(Struct, frozen=True):
     total_dedicated: int
     used_dedicated: int
     silent: bool
+    hypervisor: str | None
+    """As Nova told; see Inventory.known."""
 
 
 _READ = tuple(table.c[name] for name in Host.__struct_fields__)
@@ -82,8 +84,8 @@ def place(connection: sa.Connection, name: str) -> tuple[str, int] | None:
 
 
 Load = tuple[str, int, float, bool, bool, int, int, int, int]
-"""What changes of a host: name, epoch, when it said hello, disabled, whether it is away (silent
-or declared down), used milli-CPU, MiB, GiB and dedicated CPUs.
+"""What changes of a host: name, epoch, when it last became another, disabled, whether it is away
+(silent or declared down), used milli-CPU, MiB, GiB and dedicated CPUs.
 """
 _LOADS = Plain(
     sa.select(
@@ -104,6 +106,35 @@ def loads(connection: sa.Connection) -> list[Load]:
     """How much of each host is used: a tenth of reading all about them."""
     found: list[Load] = _LOADS.run(connection, {}).fetchall()
     return found
+
+
+class Run(Struct, frozen=True):
+    """A host and which of its agent's starts this is."""
+
+    uuid: str
+    name: str
+    epoch: int
+
+
+_RUNS = Plain(sa.select(table.c.uuid, table.c.name, table.c.epoch))
+
+
+def runs(connection: sa.Connection) -> list[Run]:
+    """Those of all hosts."""
+    return [Run(*row) for row in _RUNS.run(connection, {})]
+
+
+def stands(tx: Tx, name: str, hypervisor: str | None, at: float) -> bool:
+    """On which physical machine a host is, as others than its agent found; False when that was
+    known already. To who places it has become another.
+    """
+    other = table.c.hypervisor.is_distinct_from(hypervisor)
+    values = {"hypervisor": hypervisor, "updated_at": at}
+    done = tx.run(table.update().where(table.c.name == name, other).values(values))
+    if done.rowcount != 1:
+        return False
+    tx.hint("placer")
+    return True
 
 
 _TOTALS = ("total_cpu_m", "total_memory_mib", "total_disk_gib", "total_dedicated")

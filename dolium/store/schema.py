@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0009"
+HEAD = "0010"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -89,6 +89,7 @@ hosts = Table(
     Column("updated_at", Double),
     Column("address", String(255)),
     Column("port", Integer),
+    Column("hypervisor", String(255)),  # found by others than its agent, whose word goes first
     # Whether it lives; "beat" counts its signs of life.
     Column("beat", BigInteger, nullable=False, server_default="0"),
     Column("heard_at", Double),

@@ -20,6 +20,8 @@ class Service(Struct, frozen=True, kw_only=True):
     name: str
     zone: str
     inventory: bytes
+    hypervisor: str | None
+    """As Nova told; see Inventory.known."""
     used_cpu_m: int
     used_memory_mib: int
     used_disk_gib: int

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "tests" / "live"
-PROJECTS = [ROOT, ROOT / "clients", LIVE / "tempest", LIVE / "placement"]
+PROJECTS = [ROOT, ROOT / "clients", LIVE / "tempest", LIVE / "placement", LIVE / "compute"]
 INDEX = "https://pypi.org/simple"
 FILES = "https://files.pythonhosted.org/"
 

@@ -1,8 +1,7 @@
-"""A real Placement, on a MariaDB of its own or of others, without Keystone."""
+"""A real Placement, on a MariaDB of its own or of others, without Keystone or with a real one."""
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,7 +11,8 @@ from dolium.clients.account import Account
 from dolium.clients.placement import Placement
 from dolium.drivers.claim.placement import PlacementClaim, PlacementOptions
 from tests.databases import Database, MariaDb
-from tests.live.place import environment, until
+from tests.live import identity
+from tests.live.place import environment, port, until
 
 HERE = Path(__file__).parent / "placement"
 PYTHON = Path(__file__).parents[2] / ".venv-placement" / "bin" / "python"
@@ -27,7 +27,7 @@ sync_on_startup = true
 [placement]
 allocation_conflict_retry_count = 1
 [api]
-auth_strategy = noauth2
+auth_strategy = {strategy}
 """
 
 
@@ -41,23 +41,34 @@ class Arbiter:
             return ".venv-placement is missing; scripts/bootstrap test makes it"
         return MariaDb.missing()
 
-    def __init__(self, database: Database, folder: Path) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        url = database.make("placement").set(drivername="mysql+pymysql")
-        text = CONFIGURATION.format(folder=folder, url=url.render_as_string(hide_password=False))
+    def __init__(self, database: Database, folder: Path, *, signs_in: bool = False) -> None:
+        """signs_in: who asks has an account of a Keystone beside it."""
+        listen = port()
+        self.url = f"http://127.0.0.1:{listen}"
+        name = "guarded" if signs_in else "placement"
+        url = database.make(name).set(drivername="mysql+pymysql")
+        self.keystone = identity.beside(folder, {"placement": self.url}) if signs_in else None
+        text = CONFIGURATION.format(
+            folder=folder,
+            url=url.render_as_string(hide_password=False),
+            strategy="keystone" if self.keystone else "noauth2",
+        )
+        if self.keystone:
+            text += identity.validation(self.keystone)
         (folder / "placement.conf").write_text(text)
         self._log = folder / "placement.out"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(PYTHON), str(HERE / "serve.py"), str(port)],
+                [str(PYTHON), str(HERE / "serve.py"), str(listen)],
                 stdout=log,
                 stderr=log,
                 env=environment() | {"OS_PLACEMENT_CONFIG_DIR": str(folder)},
             )
-        until(self._answers, "Placement does not answer")
+        try:
+            until(self._answers, "Placement does not answer")
+        except BaseException:
+            self.close()
+            raise
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
@@ -82,3 +93,5 @@ class Arbiter:
         """End it."""
         self._process.kill()
         self._process.wait()
+        if self.keystone:
+            self.keystone.stop()

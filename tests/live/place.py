@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -186,6 +187,13 @@ class Place:
         """Remember a control group to be removed at the end."""
         with (self.folder / "marks").open("a") as marks:
             marks.write(f"{cgroup}\n")
+
+
+def port() -> int:
+    """A TCP port of loopback that nobody uses now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 60.0, step: float = 0.02) -> T:

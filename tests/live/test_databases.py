@@ -21,7 +21,7 @@ from dolium.store import upgrade
 from dolium.store.schema import HEAD, metadata
 from dolium.store.server import Server, engine
 from tests import databases
-from tests.control import test_claims, test_containers, world
+from tests.control import test_claims, test_containers, test_hypervisors, world
 from tests.control.test_groups import keep_a_rule_together
 from tests.databases import SERVERS, Database
 from tests.live.crowd import Crowd, check
@@ -36,7 +36,7 @@ pytestmark = [
 STORIES = stories(Path(__file__).parents[1] / "stories")
 CONTROL = {
     name: test
-    for module in (test_containers, test_claims)
+    for module in (test_containers, test_claims, test_hypervisors)
     for name, test in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_") and not inspect.signature(test).parameters
 }

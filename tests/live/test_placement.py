@@ -7,13 +7,17 @@ from __future__ import annotations
 import random
 import threading
 import time
+import urllib.error
+import urllib.request
 import uuid as uuids
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import msgspec
 import pytest
 
 from dolium import conf, errors
+from dolium.cli.arbiter import driver
 from dolium.clients.account import Account
 from dolium.clients.placement import Placement
 from dolium.control import rows
@@ -29,6 +33,7 @@ from tests import databases
 from tests.control import world
 from tests.control.test_claims import PlacementWorld
 from tests.databases import Database, MariaDb
+from tests.live import identity
 from tests.live.arbiter import Arbiter
 from tests.live.place import until
 
@@ -59,6 +64,14 @@ def database() -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def arbiter(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arbiter]:
     made = Arbiter(database, tmp_path_factory.mktemp("placement"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arbiter]:
+    """One that asks Keystone who asks."""
+    made = Arbiter(database, tmp_path_factory.mktemp("guarded"), signs_in=True)
     yield made
     made.close()
 
@@ -262,3 +275,51 @@ def test_a_placement_that_was_away_is_caught_up_with(arbiter: Arbiter) -> None:
     here.remove(uuid)
     here.settle()
     assert not arbiter.driver().survey(here.provider()).held
+
+
+def test_an_account_of_the_service_asks_and_gets_a_new_token(guarded: Arbiter) -> None:
+    assert guarded.keystone is not None
+    known = identity.account(guarded.keystone, "dolium")
+    names = ("auth_url", "username", "password", "project_name")
+    options = {name: getattr(known, name) for name in names}
+    config = conf.load(placing={"arbiter": "placement"}, placement=options)
+    here = PlacementWorld()
+    here.placement = driver(config, "deployment")  # type: ignore[assignment]
+    here.conductors = [here.conductor(1)]
+    uuid = here.create(memory="64")
+    here.settle()
+    assert here.stage(uuid) == "ready"
+
+    asked = here.placement._placement._http  # type: ignore[attr-defined]
+    token = asked.get_token()
+    _revoke(f"{known.auth_url}/auth/tokens", token)
+    until(lambda: _refuses(guarded.url, token), "a revoked token is good for Placement")
+    here.remove(uuid)
+    here.settle()
+    assert asked.get_token() != token
+    assert not here.placement.survey(here.provider()).held
+
+
+def test_who_has_a_wrong_password_is_told_so(guarded: Arbiter) -> None:
+    assert guarded.keystone is not None
+    known = identity.account(guarded.keystone, "dolium")
+    wrong = Placement(msgspec.structs.replace(known, password="wrong"))
+    with pytest.raises(errors.Unanswered, match="401"):
+        wrong.provider_named("host1")
+    demo = Placement(identity.account(guarded.keystone, "demo"))
+    with pytest.raises(errors.Unanswered, match="403"):
+        demo.provider_named("host1")
+
+
+def _revoke(url: str, token: str) -> None:
+    headers = {"X-Auth-Token": token, "X-Subject-Token": token}
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE", headers=headers)).close()
+
+
+def _refuses(url: str, token: str) -> bool:
+    asked = urllib.request.Request(f"{url}/resource_providers", headers={"X-Auth-Token": token})
+    try:
+        urllib.request.urlopen(asked).close()
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    return False

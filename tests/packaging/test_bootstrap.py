@@ -52,7 +52,8 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("scripts", "clients", "tests/live/tempest", "tests/live/placement"):
+        projects = (f"tests/live/{name}" for name in ("tempest", "placement", "compute"))
+        for name in ("scripts", "clients", *projects):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".venv"))
         for name in ("pyproject.toml", "uv.lock"):
             shutil.copy(ROOT / name, folder)
@@ -66,6 +67,7 @@ class Machine:
         (folder / ".venv-clients").mkdir()
         (folder / ".venv-tempest").mkdir()
         (folder / ".venv-placement").mkdir()
+        (folder / ".venv-nova").mkdir()
         program(
             folder / ".venv/bin/uv",
             f'if [ "$1" = --version ]; then echo "uv {UV} (stub)"; exit; fi; echo "uv $*" >>log',
@@ -186,7 +188,7 @@ def test_tests_run_without_root_and_say_what_they_lack(machine: Machine) -> None
 def test_environments_are_made_from_the_locks_once(machine: Machine) -> None:
     machine.bootstrap("test")
     synced = [line for line in machine.asked if line.startswith("uv sync")]
-    assert len(synced) == 4
+    assert len(synced) == 5
     assert all("--frozen" in line for line in synced)
     assert "--extra aio --extra mariadb --extra postgresql --group dev" in synced[0]
     for what in ("test", "demo", "run"):

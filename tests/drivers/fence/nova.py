@@ -30,7 +30,14 @@ class FakeNova:
         self._server.server_close()
         self._thread.join()
 
-    def add(self, name: str, status: str = "ACTIVE", power: int = 1, task: Any = None) -> str:
+    def add(
+        self,
+        name: str,
+        status: str = "ACTIVE",
+        power: int = 1,
+        task: Any = None,
+        more: dict[str, Any] | None = None,
+    ) -> str:
         ident = f"id-{len(self.servers)}"
         self.servers.append(
             {
@@ -40,6 +47,7 @@ class FakeNova:
                 "OS-EXT-STS:power_state": power,
                 "OS-EXT-STS:task_state": task,
             }
+            | (more or {})
         )
         return ident
 

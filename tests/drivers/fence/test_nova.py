@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from dolium import errors
+from dolium.clients.account import account
+from dolium.clients.nova import Nova
 from dolium.drivers.fence.nova import NovaFence, NovaOptions
 from tests.drivers.fence.nova import FakeNova
 
@@ -64,6 +66,18 @@ def test_two_servers_of_a_name_prove_nothing(nova: FakeNova) -> None:
     nova.add("host1", "SHUTOFF", 4)
     with pytest.raises(errors.Refused, match="2 servers are named host1"):
         fence(nova).off("host1")
+
+
+def test_where_a_server_runs_is_told_by_name_to_administrators(nova: FakeNova) -> None:
+    number = {"hostId": "c0ffee"}
+    nova.add("shown", more=number | {"OS-EXT-SRV-ATTR:hypervisor_hostname": "big1"})
+    nova.add("hidden", more=number)
+    nova.add("nowhere", more={"hostId": ""})
+    asked = Nova(
+        account(NovaOptions(auth_url=nova.url, username="u", password="p", project_name="p"))
+    )
+    names = ("shown", "hidden", "nowhere")
+    assert [asked.named(name)[0].hypervisor for name in names] == ["big1", "c0ffee", ""]
 
 
 def test_it_has_to_be_configured() -> None:
