@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection
 
-import msgspec
 from msgspec import Struct
 
 from dolium import errors

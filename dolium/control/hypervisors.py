@@ -11,11 +11,11 @@ import logging
 import random
 from typing import Protocol
 
-import msgspec
 from msgspec import Struct
 
 from dolium import errors
 from dolium.clients.nova import Server
+from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.host import Inventory
 from dolium.store import hosts
@@ -31,7 +31,7 @@ PAUSE_S = 5.0
 TOGETHER = 20
 """Hosts of one turn."""
 
-_inventory = msgspec.json.Decoder(Inventory).decode
+_inventory = reading.reader(Inventory)
 
 
 class Nova(Protocol):
