@@ -47,12 +47,14 @@ class Taken:
 
     def __init__(self, tx: Tx) -> None:
         self.tx = tx
-        self._networks: dict[str, tuple[Network, Addresses]] = {}
+        self._networks: dict[str, tuple[Network, Addresses] | None] = {}
+        """None: the project has none yet."""
         self._cidrs: set[str] | None = None
 
     def expect(self, project_ids: Collection[str]) -> None:
         """These are going to be asked for: fetch them together, where there are several."""
         if len(project_ids) > 1:
+            self._networks |= dict.fromkeys(project_ids)
             for network in networks.of_projects(self.tx.connection, project_ids):
                 self.know(network)
 
@@ -79,7 +81,7 @@ class Taken:
 
     def uuids(self) -> set[str]:
         """Networks that were looked at, and may have ports that are not written down yet."""
-        return {network.uuid for network, _ in self._networks.values()}
+        return {known[0].uuid for known in self._networks.values() if known is not None}
 
 
 class Networks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 import sqlalchemy as sa
@@ -13,9 +14,19 @@ from dolium.store.plain import Among, Bulk, Plain
 from dolium.store.schema import addresses, networks, ports, ranges
 from dolium.store.store import Conflict, Tx
 
-_network = reading.reader(Network)
 _port = reading.reader(Port)
 
+
+@lru_cache(maxsize=256)
+def _network(document: bytes) -> Network:
+    """Networks never change, and the same ones are needed for container after container."""
+    return reading.read(document, Network)
+
+
+RECENT_S = 60.0
+"""What was used so lately need not be noted again: the networks of a busy cloud would be written
+with each batch.
+"""
 
 Plugged = tuple[list[Port], list[Network]]
 """A container's ports and the networks they are on."""
@@ -34,9 +45,12 @@ def of_project(connection: sa.Connection, project_id: str) -> Network | None:
 
 def of_projects(connection: sa.Connection, project_ids: Collection[str]) -> list[Network]:
     """The default networks of those projects that have one."""
-    wanted = networks.c.project_id.in_(project_ids)
-    rows = connection.execute(sa.select(networks.c.document).where(wanted))
-    return [_network(row[0]) for row in rows]
+    return [_network(row[0]) for row in _OF_PROJECTS.run(connection, [*project_ids])]
+
+
+_OF_PROJECTS = Among(
+    networks.c.project_id, lambda those: sa.select(networks.c.document).where(those)
+)
 
 
 def cidrs(connection: sa.Connection) -> set[str]:
@@ -46,19 +60,13 @@ def cidrs(connection: sa.Connection) -> set[str]:
 
 def add(tx: Tx, network: Network, at: float) -> None:
     """A new network; of two that choose the same range the second one chooses again."""
-    tx.run(
-        networks.insert(),
-        {
-            "uuid": network.uuid,
-            "project_id": network.project_id,
-            "used_at": at,
-            "document": msgspec.json.encode(network),
-        },
-    )
-    tx.run(
-        ranges.insert(),
-        [{"cidr": subnet.cidr, "network_uuid": network.uuid} for subnet in network.subnets],
-    )
+    document = msgspec.json.encode(network)
+    tx.fill(_NETWORK, [(network.uuid, network.project_id, at, document)])
+    tx.fill(_RANGE, [(subnet.cidr, network.uuid) for subnet in network.subnets])
+
+
+_NETWORK = Plain(networks.insert(), ("uuid", "project_id", "used_at", "document"))
+_RANGE = Plain(ranges.insert(), ("cidr", "network_uuid"))
 
 
 def idle(connection: sa.Connection, but: Iterable[str] = ()) -> Network | None:
@@ -112,6 +120,15 @@ def addresses_of(connection: sa.Connection, network_uuid: str) -> set[str]:
 
 _PORT = Plain(ports.insert(), ("uuid", "network_uuid", "container_uuid", "document"))
 _ADDRESS = Plain(addresses.insert(), ("network_uuid", "address", "port_uuid"))
+_HOLD = Among(
+    networks.c.uuid,
+    lambda those: (
+        sa.select(networks.c.uuid, networks.c.used_at)
+        .where(those)
+        .order_by(networks.c.uuid)
+        .with_for_update()
+    ),
+)
 _USED = Bulk(
     {"network": sa.String, "at": sa.Double},
     lambda given: (
@@ -126,8 +143,11 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
         return
     # First of all, as `drop` locks the same rows: a network that is gone takes no port.
     used = sorted({port.network_uuid for port in made})
-    if tx.bulk(_USED, [{"network": uuid, "at": at} for uuid in used]) != len(used):
+    held = list(_HOLD.run(tx.connection, used))
+    if len(held) != len(used):
         raise Conflict
+    if old := [{"network": uuid, "at": at} for uuid, then in held if then < at - RECENT_S]:
+        tx.bulk(_USED, old)
     encode = msgspec.json.encode
     tx.fill(
         _PORT,
