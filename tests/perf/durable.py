@@ -26,7 +26,7 @@ from tests.databases import SERVERS, Database
 from tests.perf import population
 from tests.perf.figure import Figure, alternate, raw
 
-HOSTS, PROJECTS, EACH, ROUNDS = 1000, 100, 60, 3
+HOSTS, PROJECTS, EACH, ROUNDS = 1000, 100, 60, 7
 TARGET = 0.6
 WRITTEN = {
     "claims": "container_uuid",
