@@ -1,6 +1,7 @@
 """A cloud of many processes under fire: afterwards each container is as wished, nothing leaks.
 
-DOLIUM_CHAOS_S is how long in seconds (300), DOLIUM_SEED what happens (a run says its own).
+DOLIUM_CHAOS_S is how long in seconds (300), DOLIUM_SEED what happens (a run says its own),
+on MariaDB if it is even, on PostgreSQL if it is odd.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.databases import MariaDb
+from tests.databases import SERVERS
 from tests.live import matches, place, workload
 from tests.live.cloud import Cloud, Host, Process, cloud
 from tests.live.workload import Worker
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.live
 
 SECONDS = float(os.environ.get("DOLIUM_CHAOS_S", "300"))
 SEED = int(os.environ.get("DOLIUM_SEED", "0")) or random.randrange(1, 10**6)
+DATABASE = SERVERS[SEED % len(SERVERS)]
 HOSTS = 3
 WORKERS = 4
 HEAL_S = 150.0
@@ -32,9 +34,9 @@ OPTIONS = {"quota": {"containers": "-1", "cpu": "-1", "memory": "-1"}}
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Cloud]:
-    if why := place.missing() or MariaDb.missing():
+    if why := place.missing() or DATABASE.missing():
         pytest.skip(f"a whole cloud: {why}")
-    with cloud(MariaDb, HOSTS, OPTIONS) as made:
+    with cloud(DATABASE, HOSTS, OPTIONS) as made:
         yield made
 
 
