@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -36,9 +36,6 @@ class Plain:
         self._statement = statement
         self._columns = list(columns) or None
         self._texts: dict[str, _Text] = {}
-        into = statement.table.name if isinstance(statement, sa.Insert) else ""
-        self._copy = f"COPY {into} ({', '.join(columns)}) FROM STDIN"
-        """How PostgreSQL takes many rows of an insert: half the time of an INSERT of all."""
 
     def run(self, connection: sa.Connection, values: Values) -> Any:
         """Execute with values by name; returns the driver's cursor. Types are the driver's own."""
@@ -70,6 +67,12 @@ class Plain:
             columns = self._columns or []
             named = (dict(zip(columns, row, strict=True)) for row in rows)
             cursor.executemany(text.text, list(map(text.order, named)))
+
+    @cached_property
+    def _copy(self) -> str:
+        """How PostgreSQL takes many rows: in half the time of one INSERT with all of them."""
+        table: Any = self._statement.table  # type: ignore[attr-defined]
+        return f"COPY {table.name} ({', '.join(self._columns or ())}) FROM STDIN"
 
     def _text(self, dialect: sa.Dialect) -> _Text:
         known = self._texts.get(dialect.name)
