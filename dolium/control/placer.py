@@ -41,10 +41,6 @@ MOST_AT_ONCE = 500
 MOST_TOGETHER = 64
 """Containers placed in the commit of a request, which waits for it."""
 
-
-MANY = 4
-"""One host in so many is many."""
-
 FRESH_S = 0.2
 """How old what is known of the hosts may be, where reading a thousand of them would cost more than
 placing. The database decides on every claim: an older look costs a second try, after another look,
@@ -256,11 +252,7 @@ class Placer:
         if not won:
             return
         networks.plug(tx, [placed.port for placed in won], now)
-        names = {placed.claim.host for placed in won}
-        if len(names) * MANY > len(self._marks):  # reading all is less work than finding many
-            revisions = hosts.every_revision(tx.connection)
-        else:
-            revisions = hosts.revisions(tx.connection, names)
+        revisions = hosts.revisions(tx.connection, {placed.claim.host for placed in won})
         encode = msgspec.json.encode
         containers.place(
             tx,

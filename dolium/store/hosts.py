@@ -287,8 +287,7 @@ def _take(tx: Tx, sums: list[dict[str, Any]]) -> bool:
     # Always in the order of names, so that two placers never wait for each other in a circle.
     # PostgreSQL joins in an order of its own, and needs a second to notice a circle.
     if len(sums) > 1 and tx.connection.dialect.name == "postgresql":
-        for _ in _LOCK.run(tx.connection, [each["host"] for each in sums]):
-            pass
+        list(_LOCK.run(tx.connection, [each["host"] for each in sums]))
     return tx.bulk(_CLAIM, sums) == len(sums)
 
 

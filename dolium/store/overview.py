@@ -26,14 +26,11 @@ def read(connection: sa.Connection) -> Overview:
     """Look."""
     status = containers.c.status
     counts = connection.execute(sa.select(status, sa.func.count()).group_by(status))
-    stage = containers.c.stage
-    stages = sa.select(stage, sa.func.count()).where(stage.in_(("waiting", "asking")))
-    before = dict(map(tuple, connection.execute(stages.group_by(stage))))
     number = connection.execute(sa.select(sa.func.count()).where(actions.c.open)).scalar_one()
     return Overview(
         containers=dict(map(tuple, counts)),
-        waiting=before.get("waiting", 0),
-        asking=before.get("asking", 0),
+        waiting=waiting(connection)[0],
+        asking=waiting(connection, "asking")[0],
         open_actions=number,
     )
 
@@ -74,10 +71,12 @@ def answers(connection: sa.Connection) -> None:
     execute(connection, "SELECT 1")
 
 
-def waiting(connection: sa.Connection) -> tuple[int, float | None]:
-    """How many containers wait for a host, and since when the oldest does."""
+def waiting(connection: sa.Connection, stage: str = "waiting") -> tuple[int, float | None]:
+    """How many containers wait for a host ("asking": for Placement), and since when the oldest
+    does.
+    """
     since = sa.func.coalesce(containers.c.updated_at, containers.c.created_at)
-    query = sa.select(sa.func.count(), sa.func.min(since)).where(containers.c.stage == "waiting")
+    query = sa.select(sa.func.count(), sa.func.min(since)).where(containers.c.stage == stage)
     row = connection.execute(query).one()
     return row[0], row[1]
 

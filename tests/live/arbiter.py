@@ -14,7 +14,7 @@ from tests.databases import Database, MariaDb
 from tests.live import identity
 from tests.live.place import environment, port, until
 
-HERE = Path(__file__).parent / "placement"
+PROGRAM = Path(__file__).parent / "served" / "serve_placement.py"
 PYTHON = Path(__file__).parents[2] / ".venv-placement" / "bin" / "python"
 # Placement's own second try takes what its first one wrote for usage that was there before, and so
 # promises more than there is (openstack-placement 16.0.0): docs/howto/share-hosts-with-nova.md.
@@ -59,7 +59,7 @@ class Arbiter:
         self._log = folder / "placement.out"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(PYTHON), str(HERE / "serve.py"), str(listen)],
+                [str(PYTHON), str(PROGRAM), str(listen)],
                 stdout=log,
                 stderr=log,
                 env=environment() | {"OS_PLACEMENT_CONFIG_DIR": str(folder)},

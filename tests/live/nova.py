@@ -17,7 +17,7 @@ from dolium.drivers.fence.nova import NovaFence, NovaOptions
 from tests.live import identity
 from tests.live.place import environment, port, until
 
-HERE = Path(__file__).parent / "compute"
+PROGRAM = Path(__file__).parent / "served" / "serve_nova.py"
 PYTHON = Path(__file__).parents[2] / ".venv-nova" / "bin" / "python"
 HYPERVISORS = ("big1", "big2")
 IMAGE = "155d900f-4e14-4e4c-a73d-069cbf4541e6"
@@ -49,7 +49,7 @@ class Nova:
 
     def _start(self) -> None:
         (self._folder / "nova.conf").write_text(identity.validation(self._keystone))
-        command = [str(PYTHON), str(HERE / "serve.py"), str(self._listen), str(self._folder)]
+        command = [str(PYTHON), str(PROGRAM), str(self._listen), str(self._folder)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *HYPERVISORS],

@@ -1,7 +1,8 @@
-"""Placement on a port of loopback, run by the Python of .venv-placement: serve.py PORT."""
+"""An OpenStack service's WSGI application on a port of loopback; run by the Python of its own."""
 
-import sys
+from collections.abc import Callable
 from socketserver import ThreadingMixIn
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 
@@ -15,14 +16,7 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-def main() -> None:
-    port = int(sys.argv[1])
-    sys.argv = ["placement"]  # which it would read itself
-    from placement.wsgi.api import application  # type: ignore[import-not-found]
-
+def serve(port: int, application: Callable[..., Any]) -> None:
+    """Until the process is killed."""
     with make_server("127.0.0.1", port, application, Threads, Quiet) as server:
         server.serve_forever()
-
-
-if __name__ == "__main__":
-    main()

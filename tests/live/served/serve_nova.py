@@ -1,4 +1,5 @@
-"""Nova on a port of loopback, run by the Python of .venv-nova: serve.py PORT FOLDER HYPERVISOR...
+"""Nova on a port of loopback, run by the Python of .venv-nova:
+serve_nova.py PORT FOLDER HYPERVISOR...
 
 Its API, conductor, scheduler and a compute service for each hypervisor are Nova's own, and so are
 the virt driver without hypervisors, the databases in files and what stands for the other services,
@@ -8,22 +9,11 @@ as its functional tests have them. Tokens are for FOLDER/nova.conf to say.
 import sys
 import warnings
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from loopback import serve  # type: ignore[import-not-found]
 from nova.tests.functional import integrated_helpers  # type: ignore[import-not-found]
 
 PASTE = Path(sys.prefix) / "etc" / "nova" / "api-paste.ini"
-
-
-class Threads(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-
-class Quiet(WSGIRequestHandler):
-    def log_request(self, *_: object) -> None:
-        pass
 
 
 class Nova(integrated_helpers._IntegratedTestBase):  # type: ignore[misc]
@@ -65,8 +55,7 @@ def main(port: str, folder: str, *hypervisors: str) -> None:
         nova.setUp()
     finally:
         sys.excepthook = sys.__excepthook__  # oslo.log's would tell nobody why it did not start
-    with make_server("127.0.0.1", int(port), nova.application, Threads, Quiet) as server:
-        server.serve_forever()
+    serve(int(port), nova.application)
 
 
 if __name__ == "__main__":
