@@ -77,6 +77,18 @@ def fault(error: BaseException, dialect: sa.Dialect, connection: Any = None) -> 
     return None
 
 
+def reason(error: BaseException, dialect: sa.Dialect, connection: Any = None) -> BaseException:
+    """Why the database took back all of a transaction; any other error is its own reason.
+
+    That is what its work failed with, if the database had part in it (a full disk); else the work
+    only wanted to take back a part, and was refused that (the connection is lost).
+    """
+    if not isinstance(error, Gone):
+        return error
+    beneath = reason(error.error, dialect, connection)
+    return beneath if fault(beneath, dialect, connection) else error.refused
+
+
 def named(kind: Fault, error: BaseException) -> errors.Error:
     """The failure as users and logs read it."""
     cause: Any = getattr(error, "orig", error)
@@ -89,9 +101,8 @@ def named(kind: Fault, error: BaseException) -> errors.Error:
 
 def known(error: BaseException, dialect: sa.Dialect) -> BaseException:
     """The error as callers know it; a bug of ours stays what it is."""
-    gone = False
-    while isinstance(error, Gone):
-        error, gone = error.__cause__ or error.__context__ or RuntimeError("no cause"), True
+    gone = isinstance(error, Gone)
+    error = reason(error, dialect)
     kind = fault(error, dialect)
     if kind is not None:
         return named(kind, error)

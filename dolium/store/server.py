@@ -20,9 +20,9 @@ from sqlalchemy.pool import NullPool
 
 from dolium import errors
 from dolium.model import metric
-from dolium.store.faults import Fault, fault, known, named
+from dolium.store.faults import Fault, fault, known, named, reason
 from dolium.store.idle import Reading, execute
-from dolium.store.store import Conflict, Gone, Store, Tx
+from dolium.store.store import Conflict, Store, Tx
 
 T = TypeVar("T")
 
@@ -168,8 +168,7 @@ class Server(Store):
 
     def _judged(self, error: BaseException, connection: sa.Connection) -> BaseException:
         """What to raise for a failure before the commit."""
-        while isinstance(error, Gone):
-            error = error.__cause__ or error
+        error = reason(error, connection.dialect, self._driver(connection))
         kind = self._kind(error, connection)
         if isinstance(error, Conflict):
             return _Again(Fault.CONFLICT)
@@ -178,9 +177,13 @@ class Server(Store):
         return named(kind, error) if kind else error
 
     def _kind(self, error: BaseException, connection: sa.Connection) -> Fault | None:
+        return fault(error, connection.dialect, self._driver(connection))
+
+    @staticmethod
+    def _driver(connection: sa.Connection) -> Any:
+        """Its connection; None when that is no more."""
         gone = connection.closed or connection.invalidated
-        driver = None if gone else connection.connection.driver_connection
-        return fault(error, connection.dialect, driver)
+        return None if gone else connection.connection.driver_connection
 
     def close(self) -> None:
         """Let go of the server; who still reads ends by itself."""

@@ -85,8 +85,8 @@ class Tx:
         except BaseException as error:
             try:
                 cursor.execute(f"ROLLBACK TO SAVEPOINT {name}")
-            except Exception:  # a full disk or a deadlock: the whole transaction is gone
-                raise Gone() from error
+            except Exception as refused:  # a full disk, a deadlock: all of it is gone
+                raise Gone(error, refused) from error
             cursor.execute(f"RELEASE SAVEPOINT {name}")
             raise
         else:
@@ -97,7 +97,13 @@ class Tx:
 
 
 class Gone(Exception):
-    """The database took back all of a transaction, for the reason that is this one's cause."""
+    """The database took back all of a transaction."""
+
+    def __init__(self, error: BaseException, refused: Exception) -> None:
+        """error: what was to take back a part of it; refused: why that could not be done."""
+        super().__init__()
+        self.error = error
+        self.refused = refused
 
 
 Follower = Callable[[Tx], object]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dolium.model.metric import Meter
 from dolium.store import upgrade
 from dolium.store.schema import HEAD, metadata
 from dolium.store.server import Server, engine
+from dolium.store.store import Tx
 from tests import databases
 from tests.control import test_claims, test_containers, test_hypervisors, world
 from tests.control.test_groups import keep_a_rule_together
@@ -155,6 +157,29 @@ def test_a_process_ends_in_order_although_the_server_is_gone(server: Database) -
         leaving.close()
     finally:
         server.start()
+
+
+_SELF = {"mariadb": "SELECT CONNECTION_ID()", "postgresql": "SELECT pg_backend_pid()"}
+_END = {"mariadb": "KILL {}", "postgresql": "SELECT pg_terminate_backend({})"}
+
+
+def test_a_connection_that_is_lost_before_a_part_is_taken_back_is_one_more_try(
+    server: Database, store: Server
+) -> None:
+    tries = []
+
+    def work(tx: Tx) -> str:
+        kind = tx.connection.dialect.name
+        tries.append(tx.connection.exec_driver_sql(_SELF[kind]).scalar_one())
+        with suppress(LookupError), tx.apart():
+            if len(tries) == 1:
+                with engine(server.url("kept")).connect() as other:
+                    other.exec_driver_sql(_END[kind].format(tries[0]))
+            raise LookupError
+        return "written"
+
+    assert store.write(work) == "written"
+    assert len(tries) == 2
 
 
 def test_nothing_is_lost_or_doubled_when_the_server_dies(server: Database, store: Server) -> None:
