@@ -4,7 +4,9 @@ Running is an edge: a container that ends by itself stays stopped unless its res
 otherwise (decision 10). It *went down with its engine*, and comes back, when it was noted as
 running under another incarnation of the engine or machine than the one that answers now: an end
 that the agent saw while the engine lived clears that note, and so does a stop that was asked
-for. What ended while both the agent and its engine were away counts as gone down with it.
+for. What ended without the agent having looked before the engine went down counts as gone down
+with it: an engine that is stopped in good order ends its containers as if by themselves, so that
+not even the time of an end tells one from the other.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ The functions are actions of the world (world.py, ACTIONS).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from dolium import errors
@@ -42,12 +43,13 @@ class Switch(Driver):
         machine = next(machine for machine in self._world.machines if machine.name == host)
         if chaos.chance(0.3):
             if self._reaches and chaos.chance(0.5):
-                chaos.delayed.append((f"the order to turn {host} off", machine.off))
+                off = partial(_off, self._world, machine)
+                chaos.delayed.append((f"the order to turn {host} off", off))
             raise errors.Unanswered(what="The power switch", why="simulated silence")
         if machine.on and not self._reaches:
             raise errors.Refused(why=f"Host {host} is on")
         chaos.note(f"  {host} is turned off" if machine.on else f"  {host} is off")
-        machine.off()
+        _off(self._world, machine)
         return "its power is off"
 
 
@@ -129,6 +131,10 @@ def off(world: World) -> None:
     """A machine has no power any more."""
     machine = world.machine()
     world.chaos.note(f"{machine.name}: no power")
+    _off(world, machine)
+
+
+def _off(world: World, machine: Machine) -> None:
     machine.off()
     world.downs = True
 
