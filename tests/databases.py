@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -124,6 +125,14 @@ class Database:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def _runs(pid: str) -> bool:
+    """Whether it is a process, and not only what is left until somebody asks how it ended."""
+    try:
+        return bool(Path("/proc", pid, "cmdline").read_bytes())
+    except OSError:
+        return False
+
+
 class MariaDb(Database):
     """Debian's mariadb-server-core and mariadb-client-core."""
 
@@ -201,8 +210,19 @@ class PostgreSql(Database):
         return [_program("postgres"), "-D", data, "-k", str(self.folder), *quiet, *self.options]
 
     def kill(self) -> None:
-        """Its processes notice a dead parent only later, and the next one refuses to start."""
+        """All its processes: as long as one of them is left, the next server refuses to start."""
+        assert self.process is not None
+        pid = self.process.pid
+        os.kill(pid, signal.SIGSTOP)  # no more of them
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         super().kill()
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+        deadline = time.monotonic() + START_S
+        while any(map(_runs, children)):
+            assert time.monotonic() < deadline, "its processes do not end"
+            time.sleep(0.01)
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def url(self, name: str) -> sa.URL:
