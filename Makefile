@@ -4,6 +4,10 @@
 PYTHON := .venv/bin/python
 # Unit tests run beside each other; live tests start daemons and take turns.
 JOBS   ?= auto
+# Tests with daemons of their own: files side by side, in the order of their names, as the longest
+# come early. Each takes up to a gigabyte of memory.
+LIVE_JOBS ?= 2
+LIVE   = -n $(LIVE_JOBS) --dist loadfile --no-loadscope-reorder -m "live and not soak"
 # More for pytest: make test ARGS="-k capsule -x"
 ARGS   ?=
 
@@ -37,7 +41,7 @@ test:  ## everything a change has to pass
 	@$(prepare) test
 	@$(MAKE) --no-print-directory lint
 	$(PYTHON) -m pytest -n $(JOBS) -m "not live and not soak" $(ARGS)
-	$(PYTHON) -m pytest -m "live and not soak" $(ARGS)
+	$(PYTHON) -m pytest $(LIVE) $(ARGS)
 
 lint:  ## locks, style, types, layers
 	@$(prepare) test
@@ -53,7 +57,7 @@ lint:  ## locks, style, types, layers
 
 live:  ## only the tests that start real daemons (root)
 	@$(prepare) test
-	$(PYTHON) -m pytest -m "live and not soak" $(ARGS)
+	$(PYTHON) -m pytest $(LIVE) $(ARGS)
 
 soak:  ## long runs under load and faults (root)
 	@$(prepare) test

@@ -252,22 +252,12 @@ class Placer:
         if not won:
             return
         networks.plug(tx, [placed.port for placed in won], now)
-        revisions = hosts.revisions(tx.connection, {placed.claim.host for placed in won})
         encode = msgspec.json.encode
-        containers.place(
-            tx,
-            [
-                {
-                    "id_": placed.one.id,
-                    "host": placed.claim.host,
-                    "revision": revisions[placed.claim.host],
-                    "addresses": encode(addresses((placed.port,))),
-                    "placed_reason": placed.why,
-                }
-                for placed in won
-            ],
-            asks=self._asks,
-        )
+        given = [
+            (placed.one.id, placed.claim.host, encode(addresses((placed.port,))), placed.why)
+            for placed in won
+        ]
+        containers.place(tx, given, asks=self._asks)
         if self._asks:
             tx.hint(settlements.TOPIC)
 

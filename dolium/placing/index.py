@@ -15,15 +15,14 @@ Not for several threads at once: the placer owns it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from operator import methodcaller
 from random import Random
 
 from dolium.model.placing import Amounts, Host, Request
 from dolium.placing import why
 from dolium.placing.near import Near, Seat, attempts, guarded, join
-from dolium.placing.pick import Load, Policy, Spread
+from dolium.placing.pick import Policy, Spread
 from dolium.placing.pools import MOST, Pool, Terms, meets, terms
-from dolium.placing.slot import Slot, slot
+from dolium.placing.slot import Load, Slot, load, slot
 
 
 class Index:
@@ -70,18 +69,18 @@ class Index:
 
     def pick(self, request: Request) -> str | None:
         """The name of a host that fits, as the policy wants it; None only if none does."""
-        asked, load = terms(request), _load(request)
+        asked, measure = terms(request), _load(request)
         best: Slot | None
         if request.host is not None or request.among is not None:
-            best = self._named(request, asked, load)
+            best = self._named(request, asked, measure)
         else:
             pool = self._pools.get(asked) or self._pool(asked)
             self._met = len(pool.slots)
             if request.group is None:
-                best = self._policy.pick(pool.slots, load, self._rng)
+                best = self._policy.pick(pool.slots, measure, self._rng)
             else:
                 seat = Seat(pool, self._near(request), self._policy, self._rng)
-                best = seat.pick(request.group, load)
+                best = seat.pick(request.group, measure)
         return best.name if best else None
 
     def take(self, name: str, request: Request) -> None:
@@ -144,7 +143,7 @@ class Index:
         assert request.group is not None
         return self._groups.setdefault(request.group.id, {})
 
-    def _named(self, request: Request, asked: Terms, load: Load) -> Slot | None:
+    def _named(self, request: Request, asked: Terms, measure: Load) -> Slot | None:
         """One of the hosts that the request names itself."""
         names: Iterable[str] = request.among if request.among is not None else (request.host or "",)
         slots = [
@@ -156,10 +155,10 @@ class Index:
         ]
         self._met = len(slots)
         if request.group is None:
-            return self._policy.pick(slots, load, self._rng)
+            return self._policy.pick(slots, measure, self._rng)
         near = self._near(request)
         for rules in attempts(request.group):
-            best = self._policy.pick(slots, guarded(load, rules, near), self._rng)
+            best = self._policy.pick(slots, guarded(measure, rules, near), self._rng)
             if best is not None:
                 return best
         return None
@@ -179,11 +178,11 @@ def _load(request: Request) -> Load:
     cpu, memory, disk = request.cpu_m, request.memory_mib, request.disk_gib
     cpus, avoid = request.cpus, request.avoid
     if not cpus and not avoid:
-        return methodcaller("load", cpu, memory, disk)
+        return load(cpu, memory, disk)
 
-    def load(slot: Slot) -> float | None:
+    def measure(slot: Slot) -> float | None:
         if slot.name in avoid or (cpus and slot.dedicated + cpus > slot.dedicable):
             return None
-        return slot.load(cpu + cpus * slot.per_dedicated, memory, disk)
+        return load(cpu + cpus * slot.per_dedicated, memory, disk)(slot)
 
-    return load
+    return measure

@@ -12,9 +12,9 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from dolium.model.placing import Group, Level
-from dolium.placing.pick import Load, Policy, walk
+from dolium.placing.pick import Policy, walk
 from dolium.placing.pools import Area, Pool
-from dolium.placing.slot import Slot
+from dolium.placing.slot import Load, Slot
 
 T = TypeVar("T")
 

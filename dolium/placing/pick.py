@@ -7,7 +7,7 @@ and how a group spreads over failure domains, is decided before (`index.py`, `ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import gcd, inf
 from random import Random
@@ -15,10 +15,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dolium.placing.slot import Slot
-
-Load = Callable[[Slot], float | None]
-"""How full a slot is with the request on it, from 0 to 1; None: it will not do."""
+from dolium.placing.slot import Load, Slot
 
 
 class SampleOptions(Struct, frozen=True):

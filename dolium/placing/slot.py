@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from dolium.model.placing import Host, Request
@@ -27,27 +29,39 @@ class Slot(Struct, gc=False):
     path: tuple[str, ...]
     """Its domain at each level."""
 
-    def load(self, cpu: int, memory: int, disk: int) -> float | None:
-        """The used share of its scarcest resource with so much added; None: it does not fit."""
-        cpu += self.cpu
-        memory += self.memory
-        disk += self.disk
-        if cpu > self.cpus or memory > self.memories or disk > self.disks:
-            return None
-        share = cpu * self.per_cpu
-        of_memory = memory * self.per_memory
-        of_disk = disk * self.per_disk
-        # Not max(): this runs for ten hosts per decision, and the call would cost half of it.
-        if of_memory > share:
-            share = of_memory
-        return of_disk if of_disk > share else share
-
     def add(self, request: Request, times: int) -> None:
         """Take (1) or give back (-1) what the request asks."""
         self.cpu += times * (request.cpu_m + request.cpus * self.per_dedicated)
         self.memory += times * request.memory_mib
         self.disk += times * request.disk_gib
         self.dedicated += times * request.cpus
+
+
+Load = Callable[[Slot], float | None]
+"""How full a slot is with the request on it, from 0 to 1; None: it will not do."""
+
+
+def load(cpu: int, memory: int, disk: int) -> Load:
+    """The used share of a slot's scarcest resource with so much added; None: it does not fit.
+
+    A closure, for it runs for ten hosts per decision: it costs a seventh less than a method.
+    """
+
+    def measure(slot: Slot) -> float | None:
+        of_cpu = slot.cpu + cpu
+        of_memory = slot.memory + memory
+        of_disk = slot.disk + disk
+        if of_cpu > slot.cpus or of_memory > slot.memories or of_disk > slot.disks:
+            return None
+        share = of_cpu * slot.per_cpu
+        memory_share = of_memory * slot.per_memory
+        disk_share = of_disk * slot.per_disk
+        # Not max(): the call would cost half of it.
+        if memory_share > share:
+            share = memory_share
+        return disk_share if disk_share > share else share
+
+    return measure
 
 
 def slot(host: Host) -> Slot:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dolium.model.placing import Amounts, Host, Level, Request
 from dolium.placing.near import Near, attempts
-from dolium.placing.slot import Slot
+from dolium.placing.slot import Slot, load
 
 
 class Known(NamedTuple):
@@ -127,7 +127,7 @@ def _say(text: str, removed: Sequence[Known], ask: Request) -> str:
 def there(slot: Slot, request: Request, about: str, hosts: int, near: Near) -> str:
     """Why a request goes to a slot, in the words of the policy; before it is taken."""
     cpu = request.cpu_m + request.cpus * slot.per_dedicated
-    load = slot.load(cpu, request.memory_mib, request.disk_gib) or 0.0
+    share = load(cpu, request.memory_mib, request.disk_gib)(slot) or 0.0
     if request.host is not None:
         chosen = "asked for by name"
     elif request.among is not None:
@@ -136,7 +136,7 @@ def there(slot: Slot, request: Request, about: str, hosts: int, near: Near) -> s
         chosen = "the only host that meets its conditions"
     else:
         chosen = f"{about}, of {hosts} hosts that meet its conditions"
-    chosen = f"{chosen}; {int(load * 100)}% used with it"
+    chosen = f"{chosen}; {int(share * 100)}% used with it"
     return f"{_company(slot, request, near)}; {chosen}" if request.group else chosen
 
 

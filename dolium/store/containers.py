@@ -152,13 +152,15 @@ def observe(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
 
 def observe_all(tx: Tx, seen: Mapping[str, dict[str, Any]]) -> None:
     """The same for many; those of whom the same columns change are written together."""
-    alike: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for uuid, values in seen.items():
-        alike[tuple(sorted(values))].append(values | {"uuid_": uuid})
-    for names, rows in alike.items():
-        if len(rows) == 1:
-            tx.plain(_update(names, compared=False), rows[0])
+        alike[tuple(sorted(values))].append(uuid)
+    for names, uuids in alike.items():
+        if len(uuids) == 1:
+            (uuid,) = uuids
+            tx.plain(_update(names, compared=False), seen[uuid] | {"uuid_": uuid})
         else:
+            rows = [(uuid, *(seen[uuid][name] for name in names)) for uuid in uuids]
             tx.bulk(_observe(names), rows)
 
 
@@ -175,9 +177,13 @@ def _observe(names: tuple[str, ...]) -> Bulk:
     )
 
 
-def place(tx: Tx, placed: Sequence[dict[str, Any]], *, asks: bool = False) -> None:
-    """Give waiting containers to hosts: rows of id_, host, revision, addresses and
-    placed_reason. asks: the hosts see them only once Placement has agreed.
+Place = tuple[int, str, bytes, str]
+"""What a waiting container gets: its number, the host, addresses and why there."""
+
+
+def place(tx: Tx, placed: Sequence[Place], *, asks: bool = False) -> None:
+    """Give waiting containers to hosts, after these were claimed: each is told with the host's
+    revision as of then. asks: the hosts see them only once Placement has agreed.
     """
     if tx.bulk(_PLACE_ASKING if asks else _PLACE, placed) != len(placed):
         raise errors.Changed(kind="Container", id="that waited for a host")
@@ -188,7 +194,6 @@ def _placing(stage: sa.ColumnClause[str]) -> Bulk:
         {
             "id_": sa.BigInteger,
             "host": sa.String,
-            "revision": sa.BigInteger,
             "addresses": sa.LargeBinary,
             "placed_reason": sa.Text,
         },
@@ -198,7 +203,9 @@ def _placing(stage: sa.ColumnClause[str]) -> Bulk:
             .values(
                 host=given.host,
                 stage=stage,
-                revision=given.revision,
+                revision=sa.select(hosts.c.revision)
+                .where(hosts.c.name == given.host)
+                .scalar_subquery(),
                 addresses=given.addresses,
                 placed_reason=given.placed_reason,
             )

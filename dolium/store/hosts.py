@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -244,32 +244,31 @@ _CLAIMED = Plain(claims.insert(), Claim.__struct_fields__)
 def claim(tx: Tx, wanted: Sequence[Claim]) -> bool:
     """Take all claims or nothing: one conditional UPDATE per host with the sum of its claims.
 
-    Each host's revision is counted up too; see `revisions`.
+    Each host's revision is counted up too, for those who are placed by it (containers.place).
     """
-    sums: dict[str, dict[str, Any]] = {}
+    sums: dict[str, list[Any]] = {}
     for one in wanted:
         total = sums.get(one.host)
         if total is None:
-            total = {"host": one.host, "cpu_m": 0, "memory_mib": 0, "disk_gib": 0, "dedicated": 0}
-            sums[one.host] = total
-        total["cpu_m"] += one.cpu_m
-        total["memory_mib"] += one.memory_mib
-        total["disk_gib"] += one.disk_gib
-        total["dedicated"] += one.dedicated
-    if len(sums) == 1:  # it is claimed or not: there is nothing to take back
-        taken = _take(tx, [*sums.values()])
+            total = sums[one.host] = [one.host, 0, 0, 0, 0]
+        total[1] += one.cpu_m
+        total[2] += one.memory_mib
+        total[3] += one.disk_gib
+        total[4] += one.dedicated
+    rows = [tuple(sums[host]) for host in sorted(sums)]
+    if len(rows) == 1:  # it is claimed or not: there is nothing to take back
+        taken = _take(tx, rows)
     else:
         try:
             with tx.apart():
-                taken = _take(tx, [sums[host] for host in sorted(sums)])
+                taken = _take(tx, rows)
                 if not taken:
                     raise _NoRoom
         except _NoRoom:
             return False
     if taken:
         tx.fill(_CLAIMED, [astuple(one) for one in wanted])
-        for host in sums:
-            tx.hint(f"host:{host}")
+        tx.hints.update([f"host:{host}" for host in sums])
     return taken
 
 
@@ -283,22 +282,14 @@ _LOCK = Among(
 )
 
 
-def _take(tx: Tx, sums: list[dict[str, Any]]) -> bool:
+def _take(tx: Tx, sums: list[tuple[Any, ...]]) -> bool:
     # Always in the order of names, so that two placers never wait for each other in a circle.
     # PostgreSQL joins in an order of its own, and needs a second to notice a circle.
     if len(sums) > 1 and tx.connection.dialect.name == "postgresql":
-        list(_LOCK.run(tx.connection, [each["host"] for each in sums]))
+        list(_LOCK.run(tx.connection, [host for host, *_ in sums]))
     return tx.bulk(_CLAIM, sums) == len(sums)
 
 
-def revisions(connection: sa.Connection, names: Collection[str]) -> dict[str, int]:
-    """The present revisions of hosts."""
-    return dict(map(tuple, _REVISIONS.run(connection, [*names])))
-
-
-_REVISIONS = Among(
-    table.c.name, lambda those: sa.select(table.c.name, table.c.revision).where(those)
-)
 _EVERY_REVISION = Plain(sa.select(table.c.name, table.c.revision))
 
 

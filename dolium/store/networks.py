@@ -146,7 +146,7 @@ def plug(tx: Tx, made: Sequence[Port], at: float) -> None:
     held = list(_HOLD.run(tx.connection, used))
     if len(held) != len(used):
         raise Conflict
-    if old := [{"network": uuid, "at": at} for uuid, then in held if then < at - RECENT_S]:
+    if old := [(uuid, at) for uuid, then in held if then < at - RECENT_S]:
         tx.bulk(_USED, old)
     encode = msgspec.json.encode
     tx.fill(

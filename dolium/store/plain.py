@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import chain
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 Values = dict[str, Any]
 
@@ -42,12 +44,6 @@ class Plain:
         text, cursor = self._text(connection.dialect), connection.connection.cursor()
         cursor.execute(text.text, text.order(values))
         return cursor
-
-    def many(self, connection: sa.Connection, rows: Sequence[Values]) -> int:
-        """Execute for each of at least one row; returns rows touched."""
-        text, cursor = self._text(connection.dialect), connection.connection.cursor()
-        cursor.executemany(text.text, list(map(text.order, rows)))
-        return int(cursor.rowcount)
 
     def fill(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert at least one row, each a tuple in the order of the columns."""
@@ -108,6 +104,12 @@ def _order(compiled: Any) -> Callable[[Values], Any]:
     return (lambda values: pick(fixed | values)) if fixed else pick
 
 
+def _literal(statement: sa.ClauseElement, dialect: sa.Dialect) -> str:
+    """The text of a statement, its constants written out."""
+    written = {"literal_binds": True, "render_postcompile": True}
+    return str(statement.compile(dialect=dialect, compile_kwargs=written))
+
+
 _ROWS = "THE_GIVEN_ROWS"
 """Stands in a statement's text where the given rows come."""
 
@@ -126,36 +128,39 @@ class Bulk:
     ) -> None:
         """columns: of the given rows. make: the statement, from what has them as attributes."""
         self._names = list(columns)
-        each = {name: sa.bindparam(name, type_=kind()) for name, kind in columns.items()}
-        self._each = Plain(make(SimpleNamespace(**each)))
+        # SQLite finds values by their number, so that a row is what its driver wants.
+        numbered = enumerate(columns.items(), 1)
+        each = {name: sa.literal_column(f"?{at}", kind()) for at, (name, kind) in numbered}
+        self._each = make(SimpleNamespace(**each))
         typed = [sa.column(name, kind()) for name, kind in columns.items()]
         given = sa.text(_ROWS).columns(*typed).subquery("given")
         self._together = make(given.c)
         self._kinds = [kind() for kind in columns.values()]
         self._texts: dict[str, _Together] = {}
 
-    def run(self, connection: sa.Connection, rows: Sequence[Values]) -> int:
-        """Execute for at least one row; returns rows touched."""
-        dialect = connection.dialect
+    def run(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Execute for at least one row, each a tuple in the order of the columns; returns rows
+        touched.
+        """
+        dialect, cursor = connection.dialect, connection.connection.cursor()
         if dialect.name == "sqlite":
-            return self._each.many(connection, rows)
+            cursor.executemany(self._one, rows)
+            return int(cursor.rowcount)
         text = self._texts.get(dialect.name) or self._compiled(dialect)
-        cursor = connection.connection.cursor()
-        pick = itemgetter(*self._names)
         if text.other is None:
-            cursor.execute(
-                text.begin + text.end, [[*each] for each in zip(*map(pick, rows), strict=True)]
-            )
+            cursor.execute(text.begin + text.end, list(map(list, zip(*rows, strict=True))))
         else:
-            values = [value for row in rows for value in pick(row)]
+            values = list(chain.from_iterable(rows))
             cursor.execute(text.begin + text.other * (len(rows) - 1) + text.end, values)
         return int(cursor.rowcount)
 
+    @cached_property
+    def _one(self) -> str:
+        """The statement for one row, as SQLite reads it."""
+        return _literal(self._each, sqlite.dialect())
+
     def _compiled(self, dialect: sa.Dialect) -> _Together:
-        compiled = self._together.compile(
-            dialect=dialect, compile_kwargs={"literal_binds": True, "render_postcompile": True}
-        )
-        before, _, after = str(compiled).partition(_ROWS)
+        before, _, after = _literal(self._together, dialect).partition(_ROWS)
         other = None
         if dialect.name == "postgresql":  # a list for each column: the text is always the same
             lists = ", ".join(f"CAST(%s AS {kind.compile(dialect)}[])" for kind in self._kinds)
@@ -204,8 +209,7 @@ class Among:
         return ", ".join([mark] * len(keys)), keys
 
     def _compiled(self, dialect: sa.Dialect) -> tuple[str, str]:
-        text = str(self._together.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        before, _, after = text.partition(_ROWS)
+        before, _, after = _literal(self._together, dialect).partition(_ROWS)
         self._texts[dialect.name] = before, after
         return before, after
 

@@ -46,9 +46,9 @@ class Tx:
         """Execute on the hot path; returns the driver's cursor."""
         return statement.run(self.connection, values)
 
-    def bulk(self, statement: Bulk, rows: Sequence[dict[str, Any]]) -> int:
+    def bulk(self, statement: Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
         """Execute for each of at least one row, at once where that is quicker; returns rows
-        touched.
+        touched. A row is a tuple in the order of the statement's columns.
         """
         return statement.run(self.connection, rows)
 

@@ -201,7 +201,7 @@ def a_wish_counts_its_hosts_revision(patch: Patch) -> None:
     """Instead: only a claim does."""
 
     def stamp(tx: Tx, name: str) -> int:
-        return hosts.revisions(tx.connection, [name])[name]
+        return hosts.every_revision(tx.connection)[name]
 
     patch.setattr(hosts, "stamp", stamp)
 
