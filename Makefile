@@ -2,10 +2,10 @@
 # Each target first completes what this machine lacks; that takes no time when nothing is missing.
 
 PYTHON := .venv/bin/python
-# Unit tests run beside each other; live tests start daemons and take turns.
+# How many unit tests run beside each other.
 JOBS   ?= auto
-# Tests with daemons of their own: files side by side, in the order of their names, as the longest
-# come early. Each takes up to a gigabyte of memory.
+# Live tests start daemons: their files run two at a time, in the order of their names, as the
+# longest come early.
 LIVE_JOBS ?= 2
 LIVE   = -n $(LIVE_JOBS) --dist loadfile --no-loadscope-reorder -m "live and not soak"
 # More for pytest: make test ARGS="-k capsule -x"
