@@ -32,11 +32,20 @@ T = TypeVar("T")
 MOST_TOGETHER = 64
 """Pieces of work that share one commit at most, so that none waits long."""
 
-CACHE_KIB = 16 * 1024
-"""Pages the writer keeps at hand."""
+WRITING = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    # What a savepoint may have to take back: in a file it is an eighth of placing.
+    "PRAGMA temp_store=MEMORY",
+    # Rows go to random pages of their indexes. With SQLite's own 2 MiB of pages at hand and 4 MiB
+    # of log, these are read and written several times over: together another eighth of placing.
+    "PRAGMA cache_size=-16384",
+    "PRAGMA wal_autocheckpoint=8192",
+)
+"""Settings of the connection that writes."""
 
-LOG_PAGES = 8 * 1024
-"""Of 4 KiB, in the write-ahead log before they go to their places."""
+READING = ("PRAGMA synchronous=FULL", "PRAGMA query_only=ON")
+"""Of all others."""
 
 MOST_IDLE = 8
 """Connections for reading that are kept at hand."""
@@ -235,16 +244,7 @@ def _engine(path: Path | None, *, write: bool) -> sa.Engine:
     def _connect(connection: Any, _record: Any) -> None:
         # The driver's own idea of when to begin is in the way of BEGIN IMMEDIATE.
         connection.isolation_level = None
-        connection.execute("PRAGMA synchronous=FULL")
-        if write:
-            connection.execute("PRAGMA journal_mode=WAL")
-            # What a savepoint may have to take back: in a file it is an eighth of placing.
-            connection.execute("PRAGMA temp_store=MEMORY")
-            # Rows go to random pages of their indexes. With SQLite's own 2 MiB and 4 MiB these
-            # are read and written several times over: together another eighth of placing.
-            connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-            connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-        else:
-            connection.execute("PRAGMA query_only=ON")
+        for setting in WRITING if write else READING:
+            connection.execute(setting)
 
     return engine
