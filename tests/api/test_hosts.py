@@ -51,3 +51,11 @@ def test_pages_are_the_list_in_pieces(cloud: Cloud, query: str) -> None:
 def test_every_zone_is_told_once(cloud: Cloud) -> None:
     told = ask(cloud, "/v1/availability_zones")["availability_zones"]
     assert [each["availability_zone"] for each in told] == ["nova", "z0", "z1", "z2", "z3"]
+
+
+def test_a_host_tells_whether_it_pins(cloud: Cloud) -> None:
+    inventory = msgspec.structs.replace(cloud.world.inventory, enable_cpu_pinning=True)
+    cloud.world.hosts.hello(Hello(host="host2", boot="b", inventory=inventory))
+    told = ask(cloud, "/v1/hosts")["hosts"]
+    pins = {host["hostname"]: host["enable_cpu_pinning"] for host in told}
+    assert pins == {name: name == "host2" for name in NAMES}

@@ -105,5 +105,5 @@ def _fields(host: Host) -> dict[str, Any]:
         "disk_used": service.used_disk_gib,
         "disk_quota_supported": inventory.disk_quota,
         "runtimes": inventory.runtimes,
-        "enable_cpu_pinning": False,
+        "enable_cpu_pinning": inventory.enable_cpu_pinning,
     }
