@@ -110,6 +110,7 @@ class Converge:
         for generation in sorted({*p.life.made, *found, p.wish.created_generation}):
             p.drop(generation, timeout_s)
         self._tools.wiring.unplug(p.wish.uuid)
+        self._tools.pins.free(p.wish.uuid)
         p.life.gone = True
         if command is not None:
             p.end(command, True, None)
@@ -140,6 +141,7 @@ class Converge:
             self._count("again")
             return self._again(uuid, error)
         self._count("done")
+        self._tools.pins.free(uuid)
         self._tools.notes.forget(uuid)
         self._tools.outbox.forget(uuid)
         self.doomed.pop(uuid, None)

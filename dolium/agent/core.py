@@ -24,6 +24,7 @@ from dolium.agent.keep import LIVELY
 from dolium.agent.lease import Lease
 from dolium.agent.notes import Life, Notes
 from dolium.agent.outbox import Outbox
+from dolium.agent.pins import Pins
 from dolium.agent.questions import answer
 from dolium.drivers.engine.base import Engine
 from dolium.link.base import Control
@@ -118,6 +119,7 @@ class Core:
             notes=self.notes,
             outbox=self.outbox,
             agenda=self.agenda,
+            pins=Pins(self.notes, self.agenda, lambda: engine.facts().cpu_ids),
             clock=clock,
             gate=gate or nullcontext(),
             machine=options.machine,
@@ -138,7 +140,7 @@ class Core:
         """First of all, and again when cut off: enrol; everything known is news again."""
         host = self.options.host
         try:
-            found = inventory(host, self.options.place, self._engine.facts())
+            found = inventory(host, self.options.place, self._engine.facts(), self._engine.can)
         except errors.DriverError:
             known = self.notes.inventory()
             if known is None:

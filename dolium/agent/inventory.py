@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Struct, field
 
 from dolium.drivers.engine.base import Facts
@@ -21,8 +23,8 @@ class Place(Struct, frozen=True, kw_only=True):
     enable_cpu_pinning: bool = False
 
 
-def inventory(host: str, place: Place, facts: Facts) -> Inventory:
-    """For the Hello."""
+def inventory(host: str, place: Place, facts: Facts, can: Collection[str]) -> Inventory:
+    """For the Hello; can: the engine's capabilities."""
     return Inventory(
         hostname=host,
         cpus=facts.cpus,
@@ -40,5 +42,5 @@ def inventory(host: str, place: Place, facts: Facts) -> Inventory:
         hypervisor=place.hypervisor,
         compute_node=place.compute_node,
         labels=place.labels,
-        enable_cpu_pinning=place.enable_cpu_pinning,
+        enable_cpu_pinning=place.enable_cpu_pinning and "pin" in can and bool(facts.cpu_ids),
     )

@@ -36,6 +36,7 @@ def _running(p: Pass) -> str:
     if p.wish.wanted is Wanted.PAUSED:
         p.tools.engine.pause(p.seen.handle)
         return _look_again(p, "paused, as wished")
+    p.pin()
     p.report()
     return "runs"
 
@@ -49,6 +50,7 @@ def _paused(p: Pass) -> str:
     if p.wish.wanted is Wanted.STOPPED:
         p.halt(STOP_S)
         return _look_again(p, "stopped, as wished")
+    p.pin()
     p.report()
     return "is paused"
 

@@ -60,6 +60,8 @@ class Life(Struct, kw_only=True):
     """When the restart policy starts it again."""
     quiet: float | None = None
     """When a signal was sent that asks it to end: if it does, it is left alone."""
+    cpus: tuple[int, ...] = ()
+    """Those it has for itself; see agent/pins.py."""
     gone: bool = False
 
 

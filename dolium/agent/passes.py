@@ -13,6 +13,7 @@ from dolium import errors
 from dolium.agent.agenda import Agenda
 from dolium.agent.notes import Begun, Launch, Life, Notes
 from dolium.agent.outbox import Outbox
+from dolium.agent.pins import Pins
 from dolium.drivers.engine.base import Engine, Labels, Plug
 from dolium.model.clock import Clock
 from dolium.model.container import Seen, State, Task, Wanted, engine_name
@@ -53,6 +54,7 @@ class Tools:
     notes: Notes
     outbox: Outbox
     agenda: Agenda
+    pins: Pins
     clock: Clock
     gate: AbstractContextManager[object]
     """Held while an engine creates or starts: more at once only makes all of them slower."""
@@ -216,6 +218,7 @@ class Pass:
 
         A definite failure leaves the epoch to whoever reports it: only then it is used up.
         """
+        self.pin()
         seen, life = self.seen, self.life
         assert seen is not None
         life.launch = Launch(epoch=epoch, handle=seen.handle, before=seen.started_at)
@@ -234,6 +237,17 @@ class Pass:
             self.save()
             raise
         self.use(epoch)
+
+    def pin(self) -> None:
+        """Keep the container last seen on the CPUs that it is to use."""
+        seen, before = self.seen, self.life.cpus
+        assert seen is not None
+        cpus = self.tools.pins.of(self.wish, self.life, seen)
+        if self.life.cpus != before:
+            self.save()
+        if cpus != seen.cpus and cpus:
+            self.tools.engine.pin(seen.handle, cpus)
+            self.seen = msgspec.structs.replace(seen, cpus=cpus)
 
     def _start(self, handle: str) -> None:
         engine, wiring = self.tools.engine, self.tools.wiring

@@ -189,7 +189,7 @@ class Place(Struct, frozen=True):
         bool,
         _about(
             "Give whole CPUs to one container alone where it asks for `cpu_policy` dedicated: they "
-            "are promised to nobody else. The engine is not told yet which ones."
+            "are used by nobody else."
         ),
     ] = False
 

@@ -315,6 +315,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     error: str | None = None
     """The engine's own words about the last start or exit."""
+    cpus: tuple[int, ...] = ()
+    """The CPUs it may use; empty: all, or a listing that does not tell."""
     look: Look | UnsetType = UNSET
     """UNSET in listings that do not tell."""
 

@@ -17,7 +17,9 @@ from dolium.placing.pick import Pack, Spread
 
 
 def facts() -> Facts:
-    return Facts(name="fake", version="1", cpus=4, memory_mib=1024, disk_gib=10)
+    return Facts(
+        name="fake", version="1", cpus=4, memory_mib=1024, disk_gib=10, cpu_ids=(0, 1, 2, 3)
+    )
 
 
 def test_what_is_configured_is_told(tmp_path: Path) -> None:
@@ -26,14 +28,21 @@ def test_what_is_configured_is_told(tmp_path: Path) -> None:
         "[place]\nregion = east\nzone = a\nrack = r1\nhypervisor = big1\n"
         "labels = disk=ssd, arch = arm\nenable_cpu_pinning = true\n"
     )
-    told = inventory("h1", place(conf.load([file]).place), facts())
+    told = inventory("h1", place(conf.load([file]).place), facts(), {"pin"})
     assert told.path == ("east", "east/a", "east/a/r1", "east/a/r1/big1", "east/a/r1/big1/h1")
     assert (told.labels, told.enable_cpu_pinning) == ({"disk": "ssd", "arch": "arm"}, True)
 
 
+def test_what_the_engine_can_not_do_is_not_promised() -> None:
+    pins = Place(enable_cpu_pinning=True)
+    assert not inventory("h1", pins, facts(), {"stats"}).enable_cpu_pinning
+    silent = msgspec.structs.replace(facts(), cpu_ids=())
+    assert not inventory("h1", pins, silent, {"pin"}).enable_cpu_pinning
+
+
 def test_nothing_configured_is_the_zone_nova_and_a_machine_of_its_own() -> None:
-    told = inventory("h1", place(conf.Place()), facts())
-    assert told == inventory("h1", Place(), facts())
+    told = inventory("h1", place(conf.Place()), facts(), {"pin"})
+    assert told == inventory("h1", Place(), facts(), {"pin"})
     assert told.path == ("", "/nova", "/nova/", "/nova//h1", "/nova//h1/h1")
 
 

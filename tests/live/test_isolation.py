@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.live.installation import Installation, Owned
-from tests.live.place import Place
+from tests.live.place import Place, until
 
 pytestmark = pytest.mark.live
 
@@ -169,6 +169,40 @@ def test_an_administrator_chooses_the_runtime(installation: Installation) -> Non
         reason = owned.until(unknown, "Error")["status_reason"]
         assert reason.startswith("There are not enough hosts available")
         owned.delete(unknown)
+
+
+def _cpus(owned: Owned, uuid: str) -> set[str]:
+    told = execute(owned, uuid, "grep Cpus_allowed_list /proc/1/status").split()[1]
+    found: set[str] = set()
+    for part in told.split(","):
+        first, _, last = part.partition("-")
+        found.update(map(str, range(int(first), int(last or first) + 1)))
+    return found
+
+
+def test_dedicated_cpus_are_one_containers_alone(installation: Installation) -> None:
+    """It restarts Dolium with another configuration."""
+    installation.down()
+    installation.configure({"place": {"enable_cpu_pinning": "true"}})
+    installation.up()
+    with installation.client() as client:
+        owned = Owned(client)
+        shared = owned.create("shared")
+        owned.until(shared, "Running")
+        every = _cpus(owned, shared)
+        if len(every) < 2:
+            owned.delete(shared)
+            pytest.skip("this machine has one CPU")
+        alone = owned.create("alone", cpu=1, cpu_policy="dedicated")
+        owned.until(alone, "Running")
+        (own,) = _cpus(owned, alone)
+        until(lambda: _cpus(owned, shared) == every - {own}, "the other one is moved off")
+        later = owned.create("later")
+        owned.until(later, "Running")
+        assert own not in _cpus(owned, later)
+        owned.delete(alone)
+        until(lambda: _cpus(owned, shared) == _cpus(owned, later) == every, "they come back")
+        owned.delete(shared, later)
 
 
 @GVISOR

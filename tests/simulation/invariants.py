@@ -195,6 +195,7 @@ def calm(world: World) -> None:
     _signals(world)
     for machine in world.machines:
         _leftovers(machine, [row for row in rows if row.host == machine.name])
+        _cpus(machine)
 
 
 def _explained(world: World, row: Observed) -> None:
@@ -372,6 +373,19 @@ def _leftovers(machine: Machine, rows: list[Observed]) -> None:
         ports |= {machine.binder.port_name(p.port.uuid) for p in box.plugs if box.alive}
     bound = set(machine.binder.ports)
     holds(bound <= ports, f"left in the kernel: {bound - ports}")
+
+
+def _cpus(machine: Machine) -> None:
+    """Dedicated CPUs are one container's alone."""
+    every = set(range(machine.engine.options.cpus))
+    live = [b for b in machine.engine.boxes.values() if b.alive and b.labels.uuid != STRANGER]
+    for box in live:
+        if box.spec.cpu_policy != "dedicated":
+            continue
+        holds(len(box.cpus) == box.spec.cpu, f"{box.name}: {box.spec.cpu} CPUs are {box.cpus}")
+        for other in live:
+            shared = set(box.cpus) & (set(other.cpus) or every)
+            holds(other is box or not shared, f"{other.name} uses CPUs {shared} of {box.name}")
 
 
 def empty(world: World) -> None:

@@ -14,6 +14,7 @@ from dolium.agent import commands, converge, passes
 from dolium.agent.core import Core
 from dolium.agent.notes import Life, Notes
 from dolium.agent.passes import Pass, Tools
+from dolium.agent.pins import Pins
 from dolium.control import lost
 from dolium.control.hosts import Hosts
 from dolium.control.placer import Placed, Placer
@@ -293,6 +294,11 @@ def who_lost_a_container_is_told_that_it_is_gone_from_him(patch: Patch) -> None:
     patch.setattr(containers, "bury", bury)
 
 
+def who_shares_leaves_dedicated_cpus(patch: Patch) -> None:
+    """Instead: it hears of them when it is looked at for another reason."""
+    patch.setattr(Pins, "_move", lambda pins, but: None)
+
+
 PROMISED: dict[str, float] = {
     **ABSENT,
     "promise": 1,
@@ -342,6 +348,7 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     without_a_lease_exclusive_ones_stop: PROMISED,
     a_restart_begins_no_new_lease: {**PROMISED, "kills": 0.9},
     who_lost_a_container_is_told_that_it_is_gone_from_him: {**ABSENT, "off": 4},
+    who_shares_leaves_dedicated_cpus: {"create": 9},
 }
 """Each rule with what has to go wrong for its lack to show."""
 FIRST: dict[Callable[[Patch], None], int] = {

@@ -32,6 +32,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     kernel_version: str = ""
     runtimes: tuple[str, ...] = ()
     disk_quota: bool = False
+    cpu_ids: tuple[int, ...] = ()
+    """The CPUs its containers may use, as the kernel numbers them; empty: it can't tell."""
 
 
 class Labels(Struct, frozen=True, kw_only=True):
@@ -86,7 +88,7 @@ class Engine(ABC):
 
     name: ClassVar[str]
     can: ClassVar[frozenset[str]] = frozenset()
-    """Capabilities: `plugin-networks`, `pause`, `update`, `stats`, `top`, `disk-quota`,
+    """Capabilities: `plugin-networks`, `pause`, `update`, `pin`, `stats`, `top`, `disk-quota`,
     `events`. What is missing here is skipped by the conformance suite and answered 409."""
 
     @abstractmethod
@@ -165,6 +167,10 @@ class Engine(ABC):
     @abstractmethod
     def update(self, handle: str, spec: Spec) -> None:
         """Apply the spec's cpu and memory to the running or resting container."""
+
+    @abstractmethod
+    def pin(self, handle: str, cpus: tuple[int, ...]) -> None:
+        """Let the running or resting container use these CPUs (at least one) and no others."""
 
     @abstractmethod
     def remove(self, handle: str) -> None:

@@ -20,7 +20,7 @@ from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
-from dolium.drivers.engine.docker_process import incarnation
+from dolium.drivers.engine.docker_process import cpus, incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
@@ -53,7 +53,7 @@ class Docker(base.Engine):
 
     name: ClassVar[str] = "docker"
     can: ClassVar[frozenset[str]] = frozenset(
-        {"plugin-networks", "pause", "update", "stats", "top", "events"}
+        {"plugin-networks", "pause", "update", "pin", "stats", "top", "events"}
     )
     Options = DockerOptions
     what: ClassVar[str] = WHAT
@@ -81,6 +81,7 @@ class Docker(base.Engine):
             kernel_version=info.kernel_version,
             runtimes=tuple(sorted(info.runtimes or ())),
             disk_quota=self._disk_quota,
+            cpu_ids=cpus(self.options.socket, "dockerd"),
         )
 
     def incarnation(self) -> str:
@@ -243,6 +244,11 @@ class Docker(base.Engine):
     def update(self, handle: str, spec: Spec) -> None:
         """See base."""
         self._client.raw("POST", f"/containers/{handle}/update", body=bodies.resources(spec))
+
+    def pin(self, handle: str, cpus: tuple[int, ...]) -> None:
+        """See base."""
+        body = {"CpusetCpus": ",".join(map(str, cpus))}
+        self._client.raw("POST", f"/containers/{handle}/update", body=body)
 
     def remove(self, handle: str) -> None:
         """See base."""

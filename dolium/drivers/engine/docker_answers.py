@@ -96,6 +96,12 @@ class Networks(Struct, rename="pascal"):
     networks: dict[str, object] | None = None
 
 
+class Limits(Struct, rename="pascal"):
+    """What an inspected container may use."""
+
+    cpuset_cpus: str = ""
+
+
 class Inspected(Struct, rename="pascal"):
     """/containers/{id}/json."""
 
@@ -103,6 +109,7 @@ class Inspected(Struct, rename="pascal"):
     state: Running
     config: Config
     network_settings: Networks
+    host_config: Limits = field(default_factory=Limits)
 
 
 class InspectedNetwork(Struct, rename="pascal"):
@@ -243,8 +250,18 @@ def seen(found: Inspected) -> Seen | None:
         finished_at=finished if over else None,
         exit_code=found.state.exit_code if over else None,
         error=_error(found.state),
+        cpus=_cpus(found.host_config.cpuset_cpus),
         look=_look(found.config),
     )
+
+
+def _cpus(text: str) -> tuple[int, ...]:
+    """`0-2,5` as numbers (cpuset(7), list format)."""
+    found: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(found))
 
 
 def _error(state: Running) -> str | None:

@@ -16,9 +16,7 @@ def incarnation(path: str, program: str) -> str:
     program: the engine's process name, looked for when somebody else (systemd) made the socket.
     Raises OSError when nobody listens.
     """
-    pid = peer(path)
-    if pid and _name(pid) != program:
-        pid = only(program)
+    pid = _server(path, program)
     if not pid:
         return ""
     try:
@@ -27,6 +25,21 @@ def incarnation(path: str, program: str) -> str:
         return f"{BOOT.read_text().strip()}-{pid}-{started}"
     except (OSError, IndexError):
         return ""
+
+
+def cpus(path: str, program: str) -> tuple[int, ...]:
+    """The CPUs that the process, and so its containers, may use; empty: can't tell."""
+    try:
+        pid = _server(path, program)
+        return tuple(sorted(os.sched_getaffinity(pid))) if pid else ()
+    except OSError:
+        return ()
+
+
+def _server(path: str, program: str) -> int:
+    """Process id of who serves the socket, whoever made it; 0 when it is not in our sight."""
+    pid = peer(path)
+    return only(program) if pid and _name(pid) != program else pid
 
 
 def peer(path: str) -> int:

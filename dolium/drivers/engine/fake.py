@@ -38,7 +38,7 @@ class Fake(Fate, base.Engine):
 
     name: ClassVar[str] = "fake"
     can: ClassVar[frozenset[str]] = frozenset(
-        {"plugin-networks", "pause", "update", "stats", "top", "disk-quota", "events"}
+        {"plugin-networks", "pause", "update", "pin", "stats", "top", "disk-quota", "events"}
     )
     Options = FakeOptions
 
@@ -59,6 +59,7 @@ class Fake(Fate, base.Engine):
             os="linux",
             runtimes=("runc", "runsc"),
             disk_quota=True,
+            cpu_ids=tuple(range(self.options.cpus)),
         )
 
     @asked
@@ -231,6 +232,13 @@ class Fake(Fate, base.Engine):
         box.spec = structs.replace(box.spec, cpu=spec.cpu, memory=spec.memory)
 
     @asked
+    def pin(self, handle: str, cpus: tuple[int, ...]) -> None:
+        """See base."""
+        if not set(cpus) <= set(range(self.options.cpus)) or not cpus:
+            raise errors.Refused(why=f"Requested CPUs are not available: {cpus}")
+        self._box(handle).cpus = cpus
+
+    @asked
     def remove(self, handle: str) -> None:
         """See base."""
         try:
@@ -367,4 +375,5 @@ def _seen(box: Box) -> Seen:
         state=box.state,
         finished_at=box.finished_at,
         exit_code=box.exit_code if box.state is not State.CREATED else None,
+        cpus=box.cpus,
     )

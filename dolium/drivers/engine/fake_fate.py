@@ -48,6 +48,8 @@ class Box:
     labels: base.Labels
     image: Image
     state: State = State.CREATED
+    cpus: tuple[int, ...] = ()
+    """It may use these only; empty: all."""
     unwired: bool = False
     """A network of it was forgotten since it was made."""
     plan: Plan = field(default_factory=Plan)

@@ -69,6 +69,10 @@ class Podman(Docker):
             "Processes": [row.split(maxsplit=len(titles) - 1) for row in rows],
         }
 
+    def pin(self, handle: str, cpus: tuple[int, ...]) -> None:
+        """See base."""
+        raise errors.NotOffered(driver=self.name, what="changing limits")
+
     def update(self, handle: str, spec: Spec) -> None:
         """See base."""
         raise errors.NotOffered(driver=self.name, what="changing limits")

@@ -276,6 +276,24 @@ def test_update(bench: Bench) -> None:
         assert bench.engine.stats(seen.handle).memory_limit == 128 << 20
 
 
+def test_pin(bench: Bench) -> None:
+    bench.needs("pin")
+    every = bench.engine.facts().cpu_ids
+    resting = bench.look(bench.create(*ENDLESS))
+    running = bench.run(*ENDLESS)
+    assert (resting.cpus, running.cpus) == ((), ())
+    for seen in (resting, running):
+        bench.engine.pin(seen.handle, every[-1:])
+        assert bench.look(seen).cpus == every[-1:]
+    bench.engine.update(running.handle, Spec(image="busybox", cpu=0.5, memory="128"))
+    assert bench.look(running).cpus == every[-1:]
+    bench.engine.pin(running.handle, every)
+    assert bench.look(running).cpus == every
+    with pytest.raises(errors.Refused):
+        bench.engine.pin(running.handle, (max(every) + 4096,))
+    assert (bench.look(running).state, bench.look(running).cpus) == (State.RUNNING, every)
+
+
 def test_remove_twice(bench: Bench) -> None:
     seen = bench.wait(bench.run("true"), State.EXITED)
     bench.engine.remove(seen.handle)

@@ -51,6 +51,15 @@ def test_the_kernel_knows_the_limits(real: Bench, file: str, value: str) -> None
     assert engines.cgroup(pid, *file.split()).split()[0] in value.split()
 
 
+def test_processes_run_where_they_are_pinned(real: Bench) -> None:
+    real.needs("pin")
+    last = real.engine.facts().cpu_ids[-1]
+    seen = real.run(*ENDLESS)
+    real.engine.pin(seen.handle, (last,))
+    done = real.engine.execute(seen.handle, ["grep", "Cpus_allowed_list", "/proc/self/status"], 20)
+    assert done.output.split() == [b"Cpus_allowed_list:", str(last).encode()]
+
+
 def test_less_memory_than_a_start_takes(real: Bench) -> None:
     seen = real.run(*ENDLESS, memory="4")
     assert real.inspect(seen)["HostConfig"]["Memory"] == 16 << 20
