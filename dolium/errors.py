@@ -192,6 +192,20 @@ class Changed(Error):
     text = "{kind} {id} was changed meanwhile"
 
 
+class Forgotten(Error):
+    """Changes since then are not remembered any more: read everything again."""
+
+    status, code = 410, "dolium.forgotten"
+    text = "Changes after revision {since} are forgotten: list everything, then watch from {now} on"
+
+
+class Crowded(Error):
+    """As many wait for news as this process has room for."""
+
+    status, code, retry = 503, "dolium.crowded", 5.0
+    text = "{most} watch already, which are the most that this process serves"
+
+
 # --- placing and hosts -----------------------------------------------------------------------
 
 

@@ -18,11 +18,13 @@ from dolium.api.auth import Auth
 from dolium.api.call import Answer, Call, Service
 from dolium.api.policy import Policy
 from dolium.api.routes import PUBLIC, ROUTES, Route
+from dolium.api.streams import Streams
 from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.services import Services
+from dolium.control.watching import Watching
 from dolium.metrics.registry import Registry
 from dolium.model import trace
 from dolium.model.clock import Clock, SystemClock
@@ -46,18 +48,24 @@ def make(
     questions: Questions,
     networks: Networks,
     services: Services,
+    watching: Watching,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
     clock: Clock | None = None,
     registry: Registry | None = None,
+    streams: Streams | None = None,
 ) -> Wsgi:
-    """The whole API as one WSGI application; registry: of the process it runs in."""
+    """The whole API as one WSGI application; registry: of the process it runs in; streams: which
+    the server ends.
+    """
     service = Service(
         containers=containers,
         questions=questions,
         networks=networks,
         services=services,
+        watching=watching,
+        streams=streams or Streams(config.api.watchers),
         policy=policy,
         config=config,
         clock=clock or SystemClock(),
@@ -192,7 +200,7 @@ def _responder(route: Route) -> Callable[..., None]:
                 until=versions.named(route.until),
             )
         call.path = path
-        _send(response, _answer(route, call))
+        _send(response, _answer(route, call), head=request.method == "HEAD")
 
     return respond
 
@@ -209,9 +217,15 @@ def _answer(route: Route, call: Call) -> Answer:
     return route.answer(call)
 
 
-def _send(response: falcon.Response, answer: Answer) -> None:
+def _send(response: falcon.Response, answer: Answer, *, head: bool) -> None:
     response.status = answer.status
-    response.data = answer.body
+    if answer.stream is None:
+        response.data = answer.body
+    elif head:
+        answer.stream.close()
+    else:
+        response.stream = answer.stream
+        response.set_header("Cache-Control", "no-store")
     if answer.media:
         response.content_type = answer.media
     if answer.location:

@@ -11,11 +11,13 @@ from msgspec import Struct
 from dolium import conf, errors
 from dolium.api.auth import Environ
 from dolium.api.policy import Policy
+from dolium.api.streams import Stream, Streams
 from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.services import Services
+from dolium.control.watching import Watching
 from dolium.metrics.registry import Registry
 from dolium.model import reading, record
 from dolium.model.clock import Clock
@@ -37,6 +39,8 @@ class Service(Struct, frozen=True, kw_only=True):
     questions: Questions
     networks: Networks
     services: Services
+    watching: Watching
+    streams: Streams
     policy: Policy
     config: conf.Config
     clock: Clock
@@ -72,6 +76,11 @@ class Call:
     def forwarded(self) -> bool:
         """Whether a proxy passes this on for somebody."""
         return any(name in self._environ for name in FORWARDED)
+
+    def header(self, name: str) -> str | None:
+        """One of the request's headers."""
+        value = self._environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return None if value is None else str(value)
 
     def query(self) -> dict[str, str]:
         """Parameters of the query string; of one given twice the last counts."""
@@ -143,6 +152,8 @@ class Answer(Struct, frozen=True):
     location: str | None = None
     media: str | None = None
     """Content type, where it is not JSON."""
+    stream: Stream | None = None
+    """Instead of a body: one that goes on."""
 
 
 ACCEPTED = Answer(202, b"null")

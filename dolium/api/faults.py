@@ -39,6 +39,8 @@ NAMES: dict[type[errors.Error], str] = {
     errors.WrongState: "invalid-state-exception",
     errors.Conflict: "conflict",
     errors.Changed: "conflict",
+    errors.Forgotten: "changes-forgotten",
+    errors.Crowded: "service-unavailable",
     errors.NoHost: "no-valid-host",
     errors.HostDown: "container-host-not-up",
     errors.DriverError: "docker-error",

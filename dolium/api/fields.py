@@ -31,7 +31,10 @@ class Wrong(ValueError):
 
 
 def read(
-    given: Mapping[str, Any], checks: Mapping[str, Check], required: Collection[str] = ()
+    given: Mapping[str, Any],
+    checks: Mapping[str, Check],
+    required: Collection[str] = (),
+    refusal: type[errors.Invalid] = errors.Invalid,
 ) -> dict[str, Any]:
     """All that was given, checked. Raises Unexpected, Missing or Invalid."""
     unknown = [name for name in given if name not in checks]
@@ -40,7 +43,7 @@ def read(
     for name in required:
         if given.get(name) is None:
             raise errors.Missing(field=name)
-    return {name: one(name, value, checks[name]) for name, value in given.items()}
+    return {name: one(name, value, checks[name], refusal) for name, value in given.items()}
 
 
 def one(name: str, value: Any, check: Check, refusal: type[errors.Invalid] = errors.Invalid) -> Any:

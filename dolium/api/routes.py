@@ -16,6 +16,7 @@ from dolium.api.zun import (
     container_actions,
     container_verbs,
     containers,
+    events,
     hosts,
     root,
     services,
@@ -75,6 +76,7 @@ ROUTES = (
     Route("PUT", f"{_SERVICES}/enable", services.enable, "zun-service:enable"),
     Route("PUT", f"{_SERVICES}/disable", services.disable, "zun-service:disable"),
     Route("PUT", f"{_SERVICES}/force_down", services.force_down, "zun-service:force_down"),
+    Route("GET", "/v1/events", events.watch, "event:watch"),
     Route("GET", "/v1/availability_zones", availability_zones.list_, "availability_zones:get_all"),
 )
 

@@ -136,6 +136,7 @@ OTHERS = (
     Rule("registry:get_all", READ, "List them", "GET /v1/registries"),
     Rule("registry:get_all_all_projects", ADMIN, "List everybody's", "GET /v1/registries"),
     Rule("registry:update", WRITE, "Change one", "PATCH /v1/registries/{registry}"),
+    Rule("event:watch", READ, "Watch changes of the project's containers", "GET /v1/events"),
     Rule("availability_zones:get_all", READ, "List zones", "GET /v1/availability_zones"),
 )
 

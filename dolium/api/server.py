@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dolium.api.call import MOST_BODY
+from dolium.api.streams import Streams
 from dolium.link.serving import Serving, Size
 from dolium.model.metric import Meter
 
@@ -29,8 +30,11 @@ class Server(Serving):
         threads: int = 16,
         context: Callable[[], ssl.SSLContext] | None = None,
         meter: Meter | None = None,
+        streams: Streams | None = None,
     ) -> None:
-        """Port 0 takes a free one; `port` tells which after the start. context: TLS."""
+        """Port 0 takes a free one; `port` tells which after the start. context: TLS. streams: the
+        app's answers that go on.
+        """
         size = Size(
             threads=threads,
             connections=8 * threads,
@@ -40,3 +44,12 @@ class Server(Serving):
         super().__init__(
             app, listen, port, size, name="api", group="[api]", context=context, meter=meter
         )
+        self._streams = streams
+        if streams is not None:
+            streams.grow = self.spare
+
+    def stop(self) -> None:
+        """See Serving."""
+        if self._streams is not None:
+            self._streams.close()
+        super().stop()

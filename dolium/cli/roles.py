@@ -12,6 +12,7 @@ from dolium.api import app
 from dolium.api.auth import Auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.api.streams import Streams
 from dolium.cli import arbiter
 from dolium.cli.listening import Tls
 from dolium.clients.account import account
@@ -27,6 +28,7 @@ from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.control.questions import Questions
 from dolium.control.services import Services
+from dolium.control.watching import Watching
 from dolium.drivers import load
 from dolium.drivers.fence.base import Driver as Fence
 from dolium.drivers.network.base import Driver
@@ -141,20 +143,24 @@ class Api:
             claims=arbiter.claims(config, store, deployment),
         )
         self.policy = Policy(config.api.policy_file)
+        streams = Streams(config.api.watchers)
         self.server = Server(
             app.make(
                 containers,
                 Questions(link, config.engine.execute_timeout_s),
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
+                Watching(store, clock),
                 auth,
                 self.policy,
                 config,
                 registry=registry,
+                streams=streams,
             ),
             config.api.listen,
             config.api.port,
             config.api.threads,
             tls.context if tls else None,
             store.meter,
+            streams,
         )

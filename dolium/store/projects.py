@@ -108,6 +108,32 @@ def used(connection: sa.Connection, project_id: str) -> Amounts:
     return Amounts(**dict(zip(Amounts.__struct_fields__, row, strict=True))) if row else Amounts()
 
 
+_STANDING = Plain(sa.select(table.c.revision, table.c.horizon).where(_THE))
+_CHANGES = Plain(
+    sa.select(changes.c.revision, changes.c.container_uuid, changes.c.what, changes.c.at)
+    .where(
+        changes.c.project_id == sa.bindparam("project"),
+        changes.c.revision > sa.bindparam("since"),
+    )
+    .order_by(changes.c.revision)
+    .limit(sa.bindparam("limit_"))
+)
+
+
+def standing(connection: sa.Connection, project_id: str) -> tuple[int, int]:
+    """The revision of the last change, and the one up to which changes are forgotten."""
+    row = _STANDING.run(connection, {"project": project_id}).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def changes_after(
+    connection: sa.Connection, project_id: str, since: int, limit: int
+) -> list[tuple[int, str, str, float]]:
+    """Revision, container, what and when of each change, oldest first."""
+    values = {"project": project_id, "since": since, "limit_": limit}
+    return [tuple(row) for row in _CHANGES.run(connection, values).fetchall()]
+
+
 def trim(tx: Tx, before: float) -> None:
     """Forget changes older than `before`; watchers behind them must read everything again."""
     old = sa.select(changes.c.project_id, sa.func.max(changes.c.revision)).where(

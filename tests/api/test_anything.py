@@ -64,7 +64,7 @@ def test_no_creation_is_a_bug(body: dict[str, Any], image: Any, minor: int) -> N
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
-    route=st.sampled_from([r for r in ROUTES if r.verb != "DELETE"]),
+    route=st.sampled_from([r for r in ROUTES if r.verb != "DELETE" and r.path != "/v1/events"]),
     query=queries,
     body=st.none() | queries | values,
     minor=versions,

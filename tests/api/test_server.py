@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dolium import conf, errors
 from dolium.api.call import MOST_BODY
 from dolium.api.server import MOST_HEADERS, Server
+from dolium.api.streams import Streams
+from dolium.api.zun import events
+from dolium.model.clock import SystemClock
+from dolium.store import upgrade
+from dolium.store.sqlite import Sqlite
+from tests.control import world as worlds
 from tests.stories.cloud import Cloud
+
+JSON = "application/json"
 
 
 @pytest.fixture
@@ -105,3 +115,72 @@ def test_endless_headers_and_bodies_are_refused(server: Server) -> None:
         head += f"Content-Type: application/json\r\nContent-Length: {MOST_BODY + 1}\r\n\r\n"
         raw.sendall(head.encode())
         assert b" 413 " in raw.recv(4096).split(b"\r\n")[0]
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """One that many may watch; its store is for many threads."""
+    upgrade.upgrade(tmp_path / "db")
+    store = Sqlite(tmp_path / "db")
+    monkeypatch.setattr(worlds, "make_store", lambda: store)
+    monkeypatch.setattr(worlds, "TickingClock", SystemClock)
+    streams = Streams(5)
+    started = Server(Cloud(streams=streams).app, port=0, threads=2, streams=streams)
+    started.start()
+    yield started
+    started.stop()
+    store.close()
+
+
+class Watcher:
+    """Reads events of alice's project."""
+
+    def __init__(self, server: Server) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        self._connection.request("GET", "/v1/events", headers={"X-Auth-Token": "alice"})
+        self.reply = self._connection.getresponse()
+
+    def next(self) -> list[bytes]:
+        """The lines of the next event that is for somebody."""
+        lines: list[bytes] = []
+        while not lines or lines == [b":"]:
+            lines = []
+            while (line := self.reply.readline()) != b"\n":
+                assert line, "the answer has ended"
+                lines.append(line.strip())
+        return lines
+
+    def close(self) -> None:
+        self.reply.close()
+        self._connection.close()
+
+
+def test_many_watch_and_all_others_are_served(watched: Server) -> None:
+    watchers = [Watcher(watched) for _ in range(5)]
+    for watcher in watchers:
+        assert watcher.reply.status == 200
+        assert watcher.next()[:2] == [b"id: 0", b"event: begin"]
+    token = {"X-Auth-Token": "alice"}
+    status, body = _ask(watched, "GET", "/v1/events", headers=token)
+    assert (status, b"5 watch already" in body) == (503, True)
+    create = {"body": '{"image": "cirros"}', "headers": token | {"Content-Type": JSON}}
+    assert _ask(watched, "POST", "/v1/containers", **create)[0] == 202
+    for watcher in watchers:
+        number, kind, data = watcher.next()
+        assert (number, kind, b'"what":"created"' in data) == (b"id: 1", b"event: container", True)
+    watched.stop()
+    for watcher in watchers:
+        assert watcher.reply.read().strip(b":\n") == b""
+        watcher.close()
+
+
+def test_who_leaves_makes_room(watched: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "ALIVE_S", 0.01)
+    for _ in range(20):
+        deadline = time.monotonic() + 20
+        while (watcher := Watcher(watched)).reply.status == 503 and time.monotonic() < deadline:
+            watcher.close()
+            time.sleep(0.05)
+        assert watcher.reply.status == 200
+        watcher.next()
+        watcher.close()

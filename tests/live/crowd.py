@@ -212,8 +212,8 @@ class Crowd:
             with suppress(errors.NotFound):  # it has not yet said hello
                 self._again(lambda: operator.declare(name))  # noqa: B023
                 self.lost += 1
-            self._quiet.wait(0.3)
-            self._again(lambda: operator.force_down(name, False))  # noqa: B023
+                self._quiet.wait(0.3)
+                self._again(lambda: operator.force_down(name, False))  # noqa: B023
             self._dark.discard(name)
 
     def _heal(self, store: Store) -> None:

@@ -20,6 +20,7 @@ from dolium.api.policy import Policy
 from dolium.cli import logs, watching
 from dolium.control.networks import Networks
 from dolium.control.services import Services
+from dolium.control.watching import Watching
 from dolium.metrics.registry import Registry
 from dolium.model.metric import Source
 from tests.control.world import FlatNetwork
@@ -45,6 +46,7 @@ class Api:
             cloud.questions,
             Networks(store, FlatNetwork()),
             Services(store, cloud.side.clock),
+            Watching(store, cloud.side.clock),
             People(),
             Policy(),
             conf.Config(),

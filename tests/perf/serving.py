@@ -22,6 +22,7 @@ from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.services import Services
+from dolium.control.watching import Watching
 from dolium.link.base import Hosts
 from dolium.model.clock import SystemClock
 from dolium.model.wish import Answer, Question
@@ -54,6 +55,7 @@ def dolium(folder: Path) -> app.Wsgi:
         questions=Questions(Nobody(), config.engine.execute_timeout_s),
         networks=Networks(store, Counted()),
         services=Services(store, clock),
+        watching=Watching(store, clock),
         auth=keystone,
         policy=policy,
         config=config,

@@ -12,8 +12,10 @@ from dolium import conf, errors
 from dolium.api.app import make
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
+from dolium.api.streams import Streams
 from dolium.control.figures import Figures, database
 from dolium.control.questions import Questions
+from dolium.control.watching import Watching
 from dolium.link.local import LocalHosts
 from dolium.metrics.registry import Registry
 from dolium.model.metric import Source
@@ -65,7 +67,9 @@ class Reply(msgspec.Struct):
 class Cloud:
     """One deployment in memory."""
 
-    def __init__(self, policy_file: str = "", **config: Any) -> None:
+    def __init__(
+        self, policy_file: str = "", streams: Streams | None = None, **config: Any
+    ) -> None:
         options = conf.Config(**config)
         self.world = World(quota=options.quota)
         self.host = Host(self.world)
@@ -82,11 +86,13 @@ class Cloud:
             questions=Questions(link, 5.0),
             networks=self.world.networks,
             services=self.world.services,
+            watching=Watching(self.world.store, self.world.clock),
             auth=People(),
             policy=self.policy,
             config=options,
             clock=self.world.clock,
             registry=self.registry,
+            streams=streams,
         )
 
     def call(

@@ -233,10 +233,10 @@ def test_silence_is_judged_once(silent: Bench) -> None:
     first = silent.engine.pull("busybox", "always")
     took = time.monotonic() - before
     assert first == "Registry docker.io does not answer: the image busybox on the host is used"
-    assert 0.9 <= took < 3
+    assert took >= 0.9
     before = time.monotonic()
     assert silent.engine.pull("busybox", "always") == first
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 0.9, "it waited once more"
 
 
 def test_silence_is_judged_together(silent: Bench) -> None:
@@ -252,7 +252,7 @@ def test_silence_is_judged_together(silent: Bench) -> None:
         thread.join(20)
     assert len(sentences) == 8
     assert all(sentences)
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 8 * 0.9, "each waited for the one before"
 
 
 def test_a_pull_can_be_given_up(silent: Bench) -> None:
