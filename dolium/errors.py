@@ -156,6 +156,19 @@ class OverQuota(Error):
     status, code, text = 403, "dolium.over_quota", "Quota exceeded for resources: {resources}"
 
 
+class BadToken(Error):
+    """Whoever comes to a console has no right to it; nothing says why, as little is known."""
+
+    status, code = 401, "dolium.bad_token"
+    text = "The token of this console is unknown, was used before or has expired"
+
+
+class BadOrigin(Error):
+    """A page of another site wants to open a console in its visitor's name."""
+
+    status, code, text = 403, "dolium.bad_origin", "Consoles are not open to pages of {origin}"
+
+
 # --- finding and changing --------------------------------------------------------------------
 
 
@@ -177,6 +190,13 @@ class WrongState(Error):
 
     status, code = 409, "dolium.wrong_state"
     text = "Cannot {verb} container {id} in {state} state"
+
+
+class NotInteractive(Error):
+    """Nobody can attach to a container whose input was never opened."""
+
+    status, code = 400, "dolium.not_interactive"
+    text = "Container doesn't support to be attached, please check the interactive set properly"
 
 
 class Conflict(Error):
@@ -207,6 +227,13 @@ class HostDown(Error):
 
     status, code, retry = 503, "dolium.host_down", 5.0
     text = "Host {host} does not answer"
+
+
+class Crowded(Error):
+    """No more consoles can be open at the same time."""
+
+    status, code, retry = 503, "dolium.crowded", 10.0
+    text = "All {most} consoles of this proxy are taken"
 
 
 # --- the link --------------------------------------------------------------------------------
@@ -258,6 +285,12 @@ class Refused(DriverError):
     """The engine understood and will not do it (bad command, bad option, wrong state)."""
 
     status, code, text = 409, "dolium.refused", "{why}"
+
+
+class NoConsole(DriverError):
+    """A terminal that is not there, or a command that does not run in one."""
+
+    status, code, text = 400, "dolium.no_console", "{why}"
 
 
 class Unwired(DriverError):

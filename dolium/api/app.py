@@ -19,6 +19,7 @@ from dolium.api.call import Answer, Call, Service
 from dolium.api.policy import Policy
 from dolium.api.routes import PUBLIC, ROUTES, Route
 from dolium.api.zun.container_spec import Body
+from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -44,6 +45,7 @@ _NOBODY = Context(user_id="", project_id="", request_id="")
 def make(
     containers: Containers,
     questions: Questions,
+    consoles: Consoles,
     networks: Networks,
     services: Services,
     auth: Auth,
@@ -56,6 +58,7 @@ def make(
     service = Service(
         containers=containers,
         questions=questions,
+        consoles=consoles,
         networks=networks,
         services=services,
         policy=policy,

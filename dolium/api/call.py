@@ -12,6 +12,7 @@ from dolium import conf, errors
 from dolium.api.auth import Environ
 from dolium.api.policy import Policy
 from dolium.api.zun.container_spec import Body
+from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -35,6 +36,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
     containers: Containers
     questions: Questions
+    consoles: Consoles
     networks: Networks
     services: Services
     policy: Policy

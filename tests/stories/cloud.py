@@ -12,6 +12,7 @@ from dolium import conf, errors
 from dolium.api.app import make
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
+from dolium.control.consoles import Consoles
 from dolium.control.figures import Figures, database
 from dolium.control.questions import Questions
 from dolium.link.local import LocalHosts
@@ -80,6 +81,7 @@ class Cloud:
         self.app = make(
             containers=self.world.containers,
             questions=Questions(link, 5.0),
+            consoles=Consoles(self.world.store, self.world.clock, link, "ws://dolium.test:6784/"),
             networks=self.world.networks,
             services=self.world.services,
             auth=People(),

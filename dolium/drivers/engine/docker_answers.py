@@ -119,6 +119,7 @@ class InspectedExec(Struct, rename="pascal"):
     running: bool = False
     exit_code: int | None = None
     pid: int = 0
+    container_i_d: str = ""
 
 
 class Processes(Struct, rename="pascal"):
