@@ -10,13 +10,13 @@ import logging
 import queue
 import socket
 import threading
-import time
 
 from msgspec import Struct
 
 from dolium import errors
 from dolium.agent.journal import Journal
 from dolium.drivers.engine.base import Console, Engine
+from dolium.drivers.engine.process import Process, hang_up
 from dolium.link.pump import Pump
 from dolium.model.wish import Question
 
@@ -26,7 +26,6 @@ KIND = "console"
 """Of entries in the journal, by the command's id."""
 GRACE_S = 2.0
 """What a command may still do after it was told that its terminal is gone."""
-POLL_S = 0.05
 
 
 class Opened(Struct, frozen=True, kw_only=True):
@@ -34,6 +33,8 @@ class Opened(Struct, frozen=True, kw_only=True):
 
     handle: str
     """Of its container in the engine."""
+    process: Process | None = None
+    """None: it was about to be started, or is not in our sight."""
 
 
 class Consoles:
@@ -42,14 +43,14 @@ class Consoles:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine, self._journal = engine, journal
         self._pump = Pump("consoles")
-        self._left: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        """Commands whose consoles are gone, with their containers."""
+        self._left: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """Commands whose consoles are gone."""
         self._thread = threading.Thread(target=self._run, name="consoles-end", daemon=True)
 
     def start(self) -> None:
         """When the agent starts: end what an earlier one, which was killed, has left."""
-        for exec_id, opened in self._journal.all(KIND, Opened).items():
-            self._left.put((exec_id, opened.handle))
+        for exec_id in self._journal.all(KIND, Opened):
+            self._left.put(exec_id)
         self._thread.start()
 
     def stop(self) -> None:
@@ -66,20 +67,27 @@ class Consoles:
     def open(self, handle: str, question: Question) -> Line:
         """`attach`, or `exec_start` with {exec_id}; raises what the engine does."""
         if question.what == "attach":
-            return Line(self, self._engine.attach(handle), handle)
+            return Line(self, self._engine.attach(handle))
         if question.what != "exec_start":
             raise errors.NotOffered(driver="Dolium's agent", what=f"the console {question.what}")
         exec_id = question.params["exec_id"]
+        return Line(self, self._started(handle, exec_id), exec_id)
+
+    def _started(self, handle: str, exec_id: str) -> Console:
+        if self._journal.get(KIND, exec_id, Opened):
+            raise errors.NoConsole(why=f"Exec {exec_id} was started before")
         self._journal.put(KIND, exec_id, Opened(handle=handle))
         try:
             console = self._engine.exec_start(handle, exec_id)
-        except errors.Unanswered:
-            self._left.put((exec_id, handle))  # it may have been started
-            raise
-        except errors.Error:
+        except errors.NoConsole:
             self._journal.drop(KIND, exec_id)
             raise
-        return Line(self, console, handle, exec_id)
+        except BaseException:
+            self.leave(exec_id)  # it may have been started
+            raise
+        if console.process is not None:
+            self._journal.put(KIND, exec_id, Opened(handle=handle, process=console.process))
+        return console
 
     def join(self, line: Line, far: socket.socket) -> None:
         """Somebody is at the console."""
@@ -92,11 +100,9 @@ class Consoles:
             ended=line.ended,
         )
 
-    def gone(self, handle: str, exec_id: str) -> None:
-        """Nobody is at a command's console any more."""
-        self._left.put((exec_id, handle))
-
-    # --- ending commands -----------------------------------------------------------------------
+    def leave(self, exec_id: str) -> None:
+        """Nobody is at a command's console any more; or nobody ever was."""
+        self._left.put(exec_id)
 
     def _run(self) -> None:
         while True:
@@ -104,7 +110,7 @@ class Consoles:
             while not self._left.empty():
                 some.append(self._left.get())
             try:
-                self._hang_up({each for each in some if each is not None})
+                self._hang_up({exec_id for exec_id in some if exec_id is not None})
             except errors.Error as error:
                 LOG.warning("commands without a console are ended by the next start: %s", error)
             except Exception:
@@ -112,34 +118,24 @@ class Consoles:
             if None in some:
                 return
 
-    def _hang_up(self, commands: set[tuple[str, str]]) -> None:
-        """First as a terminal does, then for good."""
-        live = self._signal(commands, "SIGHUP")
-        until = time.monotonic() + GRACE_S
-        while live and time.monotonic() < until:
-            time.sleep(POLL_S)
-            live = self._signal(live, None)
-        self._signal(live, "SIGKILL")
-        for exec_id, _ in commands:
+    def _hang_up(self, exec_ids: set[str]) -> None:
+        processes = []
+        for exec_id in exec_ids:
+            opened = self._journal.get(KIND, exec_id, Opened)
+            if opened is not None:
+                found = opened.process or self._engine.exec_process(opened.handle, exec_id)
+                processes += [found] if found else []
+        hang_up(processes, GRACE_S)
+        for exec_id in exec_ids:
             self._journal.drop(KIND, exec_id)
-
-    def _signal(self, commands: set[tuple[str, str]], signal: str | None) -> set[tuple[str, str]]:
-        """Those that still run."""
-        return {
-            (exec_id, handle)
-            for exec_id, handle in commands
-            if self._engine.exec_kill(handle, exec_id, signal)
-        }
 
 
 class Line:
     """A console that nobody is at yet; implements link.base.Line."""
 
-    def __init__(
-        self, consoles: Consoles, console: Console, handle: str, exec_id: str | None = None
-    ) -> None:
+    def __init__(self, consoles: Consoles, console: Console, exec_id: str | None = None) -> None:
         self.console = console
-        self._consoles, self._handle, self._exec_id = consoles, handle, exec_id
+        self._consoles, self._exec_id = consoles, exec_id
 
     def join(self, far: socket.socket) -> None:
         """Somebody is."""
@@ -148,4 +144,4 @@ class Line:
     def ended(self) -> None:
         """And has gone, or the process has ended."""
         if self._exec_id is not None:
-            self._consoles.gone(self._handle, self._exec_id)
+            self._consoles.leave(self._exec_id)

@@ -67,8 +67,12 @@ class Pump:
     ) -> None:
         """Carry bytes both ways until one end closes; then both are closed.
 
-        early: what was read of `near` already. through: what becomes of what is read of `near`.
-        ended: called once, by the pump's thread, which must not wait.
+        Args:
+            near: where the console is.
+            far: where whoever uses it is.
+            early: what was read of `near` already.
+            through: what becomes of what is read of `near`.
+            ended: called once, by the pump's thread, which must not wait.
         """
         pair = _Pair(near, far, early, through, ended)
         with self._lock:
@@ -237,10 +241,10 @@ class _Pair:
                 self._last(way, other)
 
     def _last(self, way: _Way, other: _Way) -> None:
-        """One end has hung up and all it said is passed on. Only when the other end hangs up too
-        both are closed: closing earlier would take back what it has not read yet.
+        """One end has hung up and all it said is passed on. `far` is closed only when it hangs up
+        too: closing earlier would take back what it has not read yet.
         """
-        if other.over:
+        if other.over or way is self.far:
             self.over = True
         elif self.until == float("inf"):
             other.give_up()

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from dolium.drivers.engine.process import Process
 from dolium.model.container import Seen, Spec
 from dolium.model.network import Network, Port
 
@@ -75,6 +76,8 @@ class Console(Struct, frozen=True, kw_only=True):
     """To be closed by who opened it."""
     early: bytes = b""
     """What was read of the socket already."""
+    process: Process | None = None
+    """Of a command: to be ended with the console. None: it is not in our sight."""
     through: Callable[[bytes], bytes] = bytes
     """Makes of what is read what the process wrote, piece by piece."""
 
@@ -232,9 +235,9 @@ class Engine(ABC):
         """When the window has changed; raises NoConsole unless the command runs."""
 
     @abstractmethod
-    def exec_kill(self, handle: str, exec_id: str, signal: str | None) -> bool:
-        """After its console went away: signal the command's process; None only looks. False when
-        it has ended, or is not in our sight.
+    def exec_process(self, handle: str, exec_id: str) -> Process | None:
+        """When an agent that was killed left its console: the command's process. None when it has
+        ended, or is not in our sight.
         """
 
     @abstractmethod

@@ -22,6 +22,7 @@ from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
 from dolium.drivers.engine.docker_process import incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
+from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
 from dolium.model.network import Network
@@ -349,7 +350,8 @@ class Docker(base.Engine):
             return base.Executed(output=output, exit_code=self._ended(made, deadline))
         except errors.TimedOut:
             with contextlib.suppress(errors.DriverError):
-                self._consoles.kill(handle, made, "SIGKILL")
+                if process := self._consoles.process(handle, made):
+                    kill(process)
             raise
         except errors.Refused as error:
             # Newer engines refuse what older ones report as output and exit code.
@@ -403,9 +405,9 @@ class Docker(base.Engine):
         """See base."""
         self._consoles.resize_exec(handle, exec_id, height, width)
 
-    def exec_kill(self, handle: str, exec_id: str, signal: str | None) -> bool:
+    def exec_process(self, handle: str, exec_id: str) -> Process | None:
         """See base."""
-        return self._consoles.kill(handle, exec_id, signal)
+        return self._consoles.process(handle, exec_id)
 
     def close(self) -> None:
         """See base."""

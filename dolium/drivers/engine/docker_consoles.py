@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -14,7 +12,9 @@ from dolium import errors
 from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine.base import Console
 from dolium.drivers.engine.docker_socket import Client, Demux
+from dolium.drivers.engine.process import Process, of_container
 
+POLL_S = 0.01
 OPEN_S = 30.0
 """How long the engine may take until it lets somebody in."""
 
@@ -57,7 +57,12 @@ class Consoles:
         if found.running or found.exit_code is not None:
             raise errors.NoConsole(why=f"Exec {exec_id} was started before")
         body = {"Detach": False, "Tty": True}
-        return self._open(f"/exec/{exec_id}/start", body=body)
+        console = self._open(f"/exec/{exec_id}/start", body=body)
+        try:
+            return structs.replace(console, process=self._begun(handle, exec_id))
+        except BaseException:
+            console.socket.close()
+            raise
 
     def resize_exec(self, handle: str, exec_id: str, height: int, width: int) -> None:
         """Its terminal. The engine would wait for one that is not started."""
@@ -65,26 +70,29 @@ class Consoles:
             raise errors.NoConsole(why=f"Exec {exec_id} does not run")
         self._resize(f"/exec/{exec_id}/resize", height, width)
 
-    def kill(self, handle: str, exec_id: str, name: str | None) -> bool:
-        """Signal its process; the engine has no call for it. Only what is surely it."""
+    def process(self, handle: str, exec_id: str) -> Process | None:
+        """Its process, if it runs in our sight."""
         try:
-            found = self._of(handle, exec_id)
-            if not found.running:
-                return False
-            descriptor = os.pidfd_open(found.pid)
-        except (errors.Absent, errors.NoConsole, OSError):
-            return False
-        try:
-            # The pid may be of another machine's or namespace's counting, or used again.
-            if handle not in Path(f"/proc/{found.pid}/cgroup").read_text():
-                return False
-            if name is not None:
-                signal.pidfd_send_signal(descriptor, signal.Signals[name])
-        except OSError:
-            return False  # it ended meanwhile
-        finally:
-            os.close(descriptor)
-        return True
+            return of_container(self._of(handle, exec_id).pid, handle)
+        except errors.NoConsole:
+            return None
+
+    def _begun(self, handle: str, exec_id: str) -> Process | None:
+        """Wait until it runs; None when it does not, of which its console tells.
+
+        Now, because an engine that can't write to a console any more forgets the command that
+        still writes.
+        """
+        until = time.monotonic() + OPEN_S
+        while time.monotonic() < until:
+            try:
+                found = self._of(handle, exec_id)
+            except errors.NoConsole:
+                return None
+            if found.pid or found.exit_code is not None:
+                return of_container(found.pid, handle)
+            time.sleep(POLL_S)
+        return None
 
     def _of(self, handle: str, exec_id: str) -> answers.InspectedExec:
         """A command of this container: ids of other containers' are as good as none."""

@@ -7,6 +7,7 @@ import socket
 from dolium import errors
 from dolium.drivers.engine.base import Console
 from dolium.drivers.engine.fake_fate import Command, Fate, asked
+from dolium.drivers.engine.process import Process
 
 
 class Consoles(Fate):
@@ -53,15 +54,9 @@ class Consoles(Fate):
         command.size = (height, width)
 
     @asked
-    def exec_kill(self, handle: str, exec_id: str, signal: str | None) -> bool:
-        """See base. Every signal ends it."""
-        command = self.commands.get(exec_id)
-        if command is None or command.inside is None or command.ended:
-            return False
-        if signal is not None:
-            command.signals.append(signal)
-            command.end()
-        return True
+    def exec_process(self, handle: str, exec_id: str) -> Process | None:
+        """See base. There is none."""
+        return None
 
     def _command(self, handle: str, exec_id: str) -> Command:
         command = self.commands.get(exec_id)

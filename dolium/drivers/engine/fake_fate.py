@@ -101,7 +101,6 @@ class Command:
     ended: bool = False
     size: tuple[int, int] | None = None
     """Height and width."""
-    signals: list[str] = field(default_factory=list)
 
     def end(self) -> None:
         """The process exits."""
