@@ -72,6 +72,9 @@ class Client(ServerConnection):
     """One connection, and the console that it is let in to."""
 
     console: socket.socket | None = None
+    lost = False
+    left: Callable[[], None] | None = None
+    """Whom to tell, once, when it is lost."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
@@ -81,6 +84,13 @@ class Client(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio, maybe before anybody took the console."""
         super().connection_lost(exc)
+        self.lost = True
+        self.close_console()
+        if self.left is not None:
+            self.left()
+
+    def close_console(self) -> None:
+        """One that nobody took."""
         if self.console is not None:
             self.console.close()
             self.console = None
@@ -183,9 +193,11 @@ class Server:
         try:
             self._check_origin(request)
             token, uuid, exec_id = _asked(request.path)
-            if self._open >= self._options.consoles:
-                raise errors.Crowded(most=self._options.consoles)
+            self._seat(client)
             client.console = await self._opened(token, uuid, exec_id)
+            if client.lost:
+                client.close_console()
+                return None
         except errors.Error as error:
             LOG.info("nobody was let in to a console of %s: %s", uuid or "a container", error)
             return self._refused(client, error)
@@ -194,6 +206,15 @@ class Server:
             return self._refused(client, errors.Error())
         self._meter.count(CONSOLES_ASKED, "opened")
         return None
+
+    def _seat(self, client: Client) -> None:
+        if self._open >= self._options.consoles:
+            raise errors.Crowded(most=self._options.consoles)
+        self._open += 1
+        client.left = self._left
+
+    def _left(self) -> None:
+        self._open -= 1
 
     def _check_origin(self, request: Request) -> None:
         headers = request.headers
@@ -230,22 +251,18 @@ class Server:
         if console is None:
             return  # it was lost before
         console.setblocking(False)
-        self._open += 1
-        try:
-            with console:
-                ways = [
-                    asyncio.create_task(_out(console, client)),
-                    asyncio.create_task(_in(client, console)),
-                ]
-                try:
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for way in ways:
-                        way.cancel()
-                    await asyncio.wait(ways)
-            await client.close(*ENDED)
-        finally:
-            self._open -= 1
+        with console:
+            ways = [
+                asyncio.create_task(_out(console, client)),
+                asyncio.create_task(_in(client, console)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.wait(ways)
+        await client.close(*ENDED)
 
 
 REFUSALS: dict[type[errors.Error], int] = {

@@ -57,6 +57,11 @@ class Terminal:
         """As a person does; Enter is a carriage return."""
         os.write(self.master, text.encode())
 
+    def prompted(self) -> bool:
+        """Press Enter; whether there is a prompt soon."""
+        self.type("\r")
+        return bool(self.sees_soon(PROMPT))
+
     def sees(self, pattern: str) -> str:
         """Wait until this is shown; what was shown until there is not looked at again."""
         found = self.sees_soon(pattern, PATIENCE_S)
@@ -115,7 +120,7 @@ def works(shell: Terminal) -> None:
     """Everything a person does in a shell."""
     shell.sees("press Enter to continue")
     # What is typed before the client has its terminal in order is lost.
-    until(lambda: shell.type("\r") or shell.sees_soon(PROMPT), "there is a prompt")
+    until(lambda: shell.prompted(), "there is a prompt")
     shell.type("echo typed $((40 + 2))\r")
     shell.sees("typed 42")
     shell.type("echo asleep $((1 + 1)); sleep 1000\r")
