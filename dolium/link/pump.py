@@ -90,8 +90,8 @@ class Pump:
     def stop(self) -> None:
         """Close all of them."""
         with self._lock:
-            self._stopping = True
-            if self._thread is None:
+            stopped, self._stopping = self._stopping, True
+            if stopped or self._thread is None:
                 return
             self._wake.send(b"\0")
         self._thread.join()
