@@ -14,6 +14,8 @@ from dolium.drivers.engine.base import Console
 from dolium.drivers.engine.docker_socket import Client, Demux
 from dolium.drivers.engine.process import Process, of_container
 
+BEGIN_S = 5.0
+"""How long a command may take until it runs."""
 POLL_S = 0.01
 OPEN_S = 30.0
 """How long the engine may take until it lets somebody in."""
@@ -53,8 +55,7 @@ class Consoles:
 
     def start(self, handle: str, exec_id: str) -> Console:
         """Run it; it can be done once."""
-        found = self._of(handle, exec_id)
-        if found.running or found.exit_code is not None:
+        if self._of(handle, exec_id).begun:
             raise errors.NoConsole(why=f"Exec {exec_id} was started before")
         body = {"Detach": False, "Tty": True}
         console = self._open(f"/exec/{exec_id}/start", body=body)
@@ -83,13 +84,13 @@ class Consoles:
         Now, because an engine that can't write to a console any more forgets the command that
         still writes.
         """
-        until = time.monotonic() + OPEN_S
+        until = time.monotonic() + BEGIN_S
         while time.monotonic() < until:
             try:
                 found = self._of(handle, exec_id)
             except errors.NoConsole:
                 return None
-            if found.pid or found.exit_code is not None:
+            if found.pid or found.can_remove:
                 return of_container(found.pid, handle)
             time.sleep(POLL_S)
         return None

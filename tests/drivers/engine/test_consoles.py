@@ -51,6 +51,7 @@ def test_attach_and_exit(bench: Bench, box: Seen) -> None:
     console.socket.sendall(b"echo typed $((40 + 2)); exit 3\n")
     hears(console, b"typed 42")
     if isinstance(bench.engine, Fake):
+        assert inside.recv(100).endswith(b"exit 3\n")
         bench.engine.exit(bench.name(box), 3)
     ends(console)
     console.socket.close()
