@@ -13,6 +13,7 @@ import re
 import socket
 import ssl
 import threading
+from asyncio import sslproto
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ OPENERS = 16
 """Consoles that are being opened at the same time; each waits for its host."""
 OPEN_S = 60.0
 """How long that may take with all that comes before."""
+RECORD = 16 * 1024
+"""The most that TLS sends in one piece."""
 CLOSE_S = 2.0
 STOP_S = 10.0
 LONGEST = 2**20
@@ -176,6 +179,8 @@ class Server:
         def choose(client: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             client.context = current()
 
+        # asyncio keeps a buffer for each connection, of 256 KiB unless it is told otherwise.
+        sslproto.SSLProtocol.max_size = RECORD
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.sni_callback = choose
         return context
