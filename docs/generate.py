@@ -193,6 +193,7 @@ TOLD_BY = {
     Source.API: "An API process",
     Source.CONDUCTOR: "A conductor process",
     Source.AGENT: "An agent",
+    Source.WSPROXY: "A websocket proxy",
     Source.STORE: "Every process that works on the database",
     Source.LINK: "Every process that takes part in the link",
     Source.PROCESS: "Every process",

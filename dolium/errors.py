@@ -156,6 +156,19 @@ class OverQuota(Error):
     status, code, text = 403, "dolium.over_quota", "Quota exceeded for resources: {resources}"
 
 
+class BadToken(Error):
+    """Whoever comes to a console has no right to it; nothing says why, as little is known."""
+
+    status, code = 401, "dolium.bad_token"
+    text = "The token of this console is unknown, was used before or has expired"
+
+
+class BadOrigin(Error):
+    """A page of another site wants to open a console in its visitor's name."""
+
+    status, code, text = 403, "dolium.bad_origin", "Consoles are not open to pages of {origin}"
+
+
 # --- finding and changing --------------------------------------------------------------------
 
 
@@ -179,6 +192,13 @@ class WrongState(Error):
     text = "Cannot {verb} container {id} in {state} state"
 
 
+class NotInteractive(Error):
+    """Nobody can attach to a container whose input was never opened."""
+
+    status, code = 400, "dolium.not_interactive"
+    text = "Container doesn't support to be attached, please check the interactive set properly"
+
+
 class Conflict(Error):
     """The request contradicts what exists."""
 
@@ -200,10 +220,10 @@ class Forgotten(Error):
 
 
 class Crowded(Error):
-    """As many wait for news as this process has room for."""
+    """As many of these are open as this process has room for."""
 
     status, code, retry = 503, "dolium.crowded", 5.0
-    text = "{most} watch already, which are the most that this process serves"
+    text = "All {most} {what} of this process are taken"
 
 
 # --- placing and hosts -----------------------------------------------------------------------
@@ -272,6 +292,12 @@ class Refused(DriverError):
     """The engine understood and will not do it (bad command, bad option, wrong state)."""
 
     status, code, text = 409, "dolium.refused", "{why}"
+
+
+class NoConsole(DriverError):
+    """A terminal that is not there, or a command that does not run in one."""
+
+    status, code, text = 400, "dolium.no_console", "{why}"
 
 
 class Unwired(DriverError):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from dolium import errors
 from dolium.agent import policy
+from dolium.agent.consoles import Line
 from dolium.agent.core import Core, Options, Wiring
 from dolium.agent.journal import Journal
 from dolium.drivers.engine.base import Engine
@@ -72,6 +73,7 @@ class Agent:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self.core.consoles.start()
         for name, body in (
             ("pull", self._pull),
             ("post", self._post),
@@ -92,6 +94,10 @@ class Agent:
         """Answer for a container of this host; never raises."""
         return self.core.answer(question)
 
+    def open(self, question: Question) -> Line:
+        """Open a console of a container of this host; raises errors.Error."""
+        return self.core.open(question)
+
     def stop(self, *, rest: bool = False) -> None:
         """End in order; a step under way is resumed by the next start.
 
@@ -99,6 +105,7 @@ class Agent:
         """
         self._stopping.set()
         self._look_now.set()
+        self.core.consoles.stop()
         self.core.agenda.close()
         self.core.outbox.close()
         until = time.monotonic() + END_S

@@ -17,6 +17,7 @@ from msgspec import Struct
 from dolium import errors
 from dolium.agent import passes
 from dolium.agent.agenda import Agenda
+from dolium.agent.consoles import Consoles, Line
 from dolium.agent.converge import Converge
 from dolium.agent.inventory import Place, inventory
 from dolium.agent.journal import Journal
@@ -95,6 +96,7 @@ class Core:
         self._rng = rng
         self.options = options
         self.notes = Notes(journal)
+        self.consoles = Consoles(engine, journal)
         self.outbox = Outbox()
         self.agenda = Agenda(clock)
         self.boot = ""
@@ -318,10 +320,21 @@ class Core:
 
     def answer(self, question: Question) -> Answer:
         """Answer for a container of this host; never raises."""
-        wish = self.notes.wish(question.uuid)
-        name = engine_name(wish.uuid, wish.created_generation) if wish else None
         with trace.of(question.request_id):
-            return answer(self._engine, name, question)
+            return answer(self._engine, self._named(question.uuid), question)
+
+    def open(self, question: Question) -> Line:
+        """Open a console of a container of this host."""
+        name = self._named(question.uuid)
+        seen = self._engine.look(name) if name else None
+        if seen is None:
+            raise errors.Absent(what=f"Container {question.uuid}")
+        with trace.of(question.request_id):
+            return self.consoles.open(seen.handle, question)
+
+    def _named(self, uuid: str) -> str | None:
+        wish = self.notes.wish(uuid)
+        return engine_name(wish.uuid, wish.created_generation) if wish else None
 
     def figures(self) -> list[Value]:
         """For who watches the agent."""

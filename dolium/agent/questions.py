@@ -52,6 +52,21 @@ def execute(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, An
     return {"output": done.output.decode(errors="replace"), "exit_code": done.exit_code}
 
 
+def resize(engine: Engine, handle: str, params: dict[str, Any]) -> None:
+    """{height, width}: of the container's terminal."""
+    engine.resize(handle, params["height"], params["width"])
+
+
+def exec_create(engine: Engine, handle: str, params: dict[str, Any]) -> str:
+    """{argv}: the id of a command that runs when its console is opened."""
+    return engine.exec_create(handle, params["argv"])
+
+
+def exec_resize(engine: Engine, handle: str, params: dict[str, Any]) -> None:
+    """{exec_id, height, width}: of that command's terminal."""
+    engine.exec_resize(handle, params["exec_id"], params["height"], params["width"])
+
+
 def top(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, Any]:
     """{ps_args}: titles and processes."""
     return dict(engine.top(handle, params.get("ps_args")))
@@ -65,6 +80,9 @@ def stats(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, Any]
 QUESTIONS: dict[str, Callable[[Engine, str, dict[str, Any]], Any]] = {
     "logs": logs,
     "execute": execute,
+    "resize": resize,
+    "exec_create": exec_create,
+    "exec_resize": exec_resize,
     "top": top,
     "stats": stats,
 }

@@ -20,6 +20,7 @@ from dolium.api.policy import Policy
 from dolium.api.routes import PUBLIC, ROUTES, Route
 from dolium.api.streams import Streams
 from dolium.api.zun.container_spec import Body
+from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -46,6 +47,7 @@ _NOBODY = Context(user_id="", project_id="", request_id="")
 def make(
     containers: Containers,
     questions: Questions,
+    consoles: Consoles,
     networks: Networks,
     services: Services,
     watching: Watching,
@@ -62,6 +64,7 @@ def make(
     service = Service(
         containers=containers,
         questions=questions,
+        consoles=consoles,
         networks=networks,
         services=services,
         watching=watching,

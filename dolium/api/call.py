@@ -13,6 +13,7 @@ from dolium.api.auth import Environ
 from dolium.api.policy import Policy
 from dolium.api.streams import Stream, Streams
 from dolium.api.zun.container_spec import Body
+from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -37,6 +38,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
     containers: Containers
     questions: Questions
+    consoles: Consoles
     networks: Networks
     services: Services
     watching: Watching

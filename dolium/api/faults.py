@@ -48,6 +48,8 @@ NAMES: dict[type[errors.Error], str] = {
     errors.ImageMissing: "image-not-found",
     errors.Absent: "container-not-found",
     errors.Refused: "conflict",
+    errors.NoConsole: "invalid",
+    errors.NotInteractive: "no-interactive-flag",
     errors.NotOffered: "operation-not-supported",
     errors.TimedOut: "conflict",
     errors.Shutdown: "service-unavailable",

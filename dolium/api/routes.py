@@ -13,6 +13,7 @@ from dolium.api import versions
 from dolium.api.call import Answer, Call
 from dolium.api.zun import (
     availability_zones,
+    consoles,
     container_actions,
     container_verbs,
     containers,
@@ -60,6 +61,9 @@ ROUTES = (
     Route("POST", f"{_ONE}/rename", container_verbs.rename, "container:rename", until=13),
     Route("GET", f"{_ONE}/logs", container_verbs.logs, "container:logs"),
     Route("POST", f"{_ONE}/execute", container_verbs.execute, "container:execute"),
+    Route("POST", f"{_ONE}/execute_resize", consoles.execute_resize, "container:execute_resize"),
+    Route("GET", f"{_ONE}/attach", consoles.attach, "container:attach"),
+    Route("POST", f"{_ONE}/resize", consoles.resize, "container:resize"),
     Route("GET", f"{_ONE}/top", container_verbs.top, "container:top"),
     Route("GET", f"{_ONE}/stats", container_verbs.stats, "container:stats"),
     Route("GET", f"{_ONE}/container_actions", container_actions.list_, "container:actions"),

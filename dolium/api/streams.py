@@ -23,7 +23,7 @@ class Streams:
         """An answer of these chunks, made as they are sent. Raises Crowded."""
         with self._lock:
             if self._held >= self._most:
-                raise errors.Crowded(most=self._most)
+                raise errors.Crowded(most=self._most, what="watchers")
             self._held += 1
             held = self._held
         self.grow(held)

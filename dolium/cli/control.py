@@ -1,4 +1,4 @@
-"""The processes of the control side that `dolium serve` runs: api and conductor.
+"""The processes of the control side that `dolium serve` runs: api, conductor and wsproxy.
 
 Any number of each works on one database. Each finds the others there, wakes them over the link
 when it has written something, and looks by itself in case a hint got lost.
@@ -18,7 +18,7 @@ from dolium.api.auth import Keystone as Auth
 from dolium.api.auth import Options
 from dolium.cli import listening, watching
 from dolium.cli.database import opened
-from dolium.cli.roles import Api, Conducting, Hosting
+from dolium.cli.roles import Api, Conducting, Hosting, proxy
 from dolium.control.enrolment import Enrolment
 from dolium.control.lookout import LOOK_S, Lookout
 from dolium.control.members import BEAT_S, Members
@@ -47,8 +47,8 @@ class Part(Protocol):
 
 
 class Process:
-    """What every process of the control side has: the database, a certificate of its own, an end
-    of the link for hosts and for its like, and signs of life. `stack` stops it.
+    """What every process of the control side has: the database, a certificate of its own, and
+    signs of life. `stack` stops it.
     """
 
     def __init__(self, config: conf.Config, role: Source, stack: contextlib.ExitStack) -> None:
@@ -65,18 +65,12 @@ class Process:
         self.enrolment = Enrolment(self.store, clock, self.own, self.deployment)
         self.hosting = Hosting(config, self.store, self.deployment)
         self.registry = watching.of_store(self.store, (role, Source.LINK), clock)
-        self._end = ControlEnd(
-            self.hosting.hosts,
-            self.own,
-            self.enrolment,
-            self.store.hints.wake,
-            clock,
-            config.link.listen,
-            config.link.conductor_port if role == "conductor" else config.link.port,
-            config.link.polls,
-            self.store.meter,
-        )
-        self.registry.read(self._end.figures)
+
+    def link(self) -> HttpsHosts:
+        """A way to hosts."""
+        made = HttpsHosts(self.own.identity, self.hosting.hosts.place, self.enrolment.accepts)
+        self._stack.callback(made.close)
+        return made
 
     def begin(self, *parts: Part | None) -> None:
         """Start parts; they are stopped in the opposite order."""
@@ -86,32 +80,62 @@ class Process:
                 self._stack.callback(part.stop)
 
     def start(self) -> None:
-        """Let hosts and other control processes in, and tell that this one is here."""
-        self.begin(self.hosting.heartbeats, self._end)
-        members = Members(self.store, self._clock, self._member())
+        """Let others know that this one is here."""
+        self._join("")
+
+    def _join(self, address: str) -> Members:
+        """address: where the others can wake it; empty: nowhere."""
+        me = Member(
+            id=str(uuids.uuid4()),
+            role=self._role,
+            host=self._config.host,
+            address=address,
+            version=__version__,
+            started_at=self._clock.now(),
+        )
+        members = Members(self.store, self._clock, me)
         members.turn()
         self._stack.callback(members.leave)
+        self.begin(Keeper("members", [members.turn], BEAT_S))
+        self.begin(watching.beside(self._config, self._role, self.registry))
+        return members
+
+
+class Listening(Process):
+    """One that hosts and its like can reach besides, by an end of the link."""
+
+    def __init__(self, config: conf.Config, role: Source, stack: contextlib.ExitStack) -> None:
+        super().__init__(config, role, stack)
+        self._end = ControlEnd(
+            self.hosting.hosts,
+            self.own,
+            self.enrolment,
+            self.store.hints.wake,
+            self._clock,
+            config.link.listen,
+            config.link.conductor_port if role == "conductor" else config.link.port,
+            config.link.polls,
+            self.store.meter,
+        )
+        self.registry.read(self._end.figures)
+
+    def start(self) -> None:
+        """Let hosts and other control processes in, and tell that this one is here."""
+        self.begin(self.hosting.heartbeats, self._end)
+        members = self._join(self._address())
         peers = Peers(self.own.identity, members.peers, meter=self.store.meter)
-        self.begin(Keeper("members", [members.turn], BEAT_S), peers)
+        self.begin(peers)
         self.store.hints.forward = lambda topic: peers.send(topic) if _concerns(topic) else None
         self.begin(
             Keeper("lookout", [Lookout(self.store, self.hosting.hosts.waiting).turn], LOOK_S)
         )
-        self.begin(watching.beside(self._config, self._role, self.registry))
 
-    def _member(self) -> Member:
+    def _address(self) -> str:
         link = self._config.link
         address = link.address or link.listen
         if address in listening.EVERYWHERE:
             address = socket.getfqdn()
-        return Member(
-            id=str(uuids.uuid4()),
-            role=self._role,
-            host=self._config.host,
-            address=f"{address}:{self._end.port}",
-            version=__version__,
-            started_at=self._clock.now(),
-        )
+        return f"{address}:{self._end.port}"
 
 
 def _concerns(topic: str) -> bool:
@@ -123,10 +147,8 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """The container API, and hosts' way to the control side."""
     auth = Auth(_auth(config.keystone), keep_s=config.api.token_memo_s)
     tls = listening.api_tls(config, SystemClock())
-    here = Process(config, Source.API, stack)
-    hosts = HttpsHosts(here.own.identity, here.hosting.hosts.place, here.enrolment.accepts)
-    stack.callback(hosts.close)
-    made = Api(config, here.store, here.deployment, auth, hosts, here.registry, tls)
+    here = Listening(config, Source.API, stack)
+    made = Api(config, here.store, here.deployment, auth, here.link(), here.registry, tls)
     for warm in (auth.warm, made.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     here.start()
@@ -136,11 +158,23 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
 
 def conductor(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """Placing, judging and healing."""
-    here = Process(config, Source.CONDUCTOR, stack)
+    here = Listening(config, Source.CONDUCTOR, stack)
     made = Conducting(config, here.store, here.deployment)
     here.registry.check("conductor", made.conductor.check)
     here.start()
     here.begin(made.conductor)
+
+
+def wsproxy(config: conf.Config, stack: contextlib.ExitStack) -> None:
+    """Consoles, for which it needs no way in for hosts: it goes to them."""
+    tls = listening.console_tls(config, SystemClock())
+    here = Process(config, Source.WSPROXY, stack)
+    made = proxy(config, here.store, here.link(), here.registry, tls)
+    here.enrolment.refresh()
+    here.begin(Keeper("link-keeper", [here.own.refresh, here.enrolment.refresh]))
+    here.start()
+    here.begin(made, tls)
+    LOG.info("consoles are at %s", listening.console_url(config))
 
 
 def _auth(keystone: conf.Keystone) -> Options:

@@ -36,25 +36,41 @@ class Tls:
 
 def api_tls(config: conf.Config, clock: Clock) -> Tls | None:
     """How the API is served: None on loopback without a certificate. Raises StartError."""
-    api = config.api
-    if api.tls_cert or api.tls_key:
+    return _tls(config, clock, "api", "The API", config.api, config.api.public_url)
+
+
+def console_tls(config: conf.Config, clock: Clock) -> Tls | None:
+    """How the websocket proxy is served, likewise."""
+    own = config.wsproxy
+    return _tls(config, clock, "wsproxy", "The websocket proxy", own, own.base_url)
+
+
+def _tls(
+    config: conf.Config,
+    clock: Clock,
+    name: str,
+    what: str,
+    group: conf.Api | conf.Wsproxy,
+    public: str,
+) -> Tls | None:
+    if group.tls_cert or group.tls_key:
         from dolium.link.tls import Files
 
-        if not (api.tls_cert and api.tls_key):
-            raise errors.StartError(why="[api] tls_cert and tls_key belong together: give both")
-        files = Files(Path(api.tls_cert), Path(api.tls_key))
+        if not (group.tls_cert and group.tls_key):
+            raise errors.StartError(why=f"[{name}] tls_cert and tls_key belong together: give both")
+        files = Files(Path(group.tls_cert), Path(group.tls_key), f"[{name}]")
         return Tls(files.server, files.refresh)
-    if is_loopback(api.listen):
+    if is_loopback(group.listen):
         return None
     if not config.ca_dir.exists():
         raise errors.StartError(
-            why=f"The API would listen on {api.listen} without TLS: set [api] tls_cert and "
+            why=f"{what} would listen on {group.listen} without TLS: set [{name}] tls_cert and "
             "tls_key, or let `dolium ca init` make a CA that certifies it"
         )
     from dolium.link.https_control import Own
 
     own = Own(config.ca_dir, config.host, clock)
-    return Tls(own.web(web_names(config)), own.refresh)
+    return Tls(own.web(web_names(config, group.listen, public)), own.refresh)
 
 
 def metrics_tls(config: conf.Config) -> Tls | None:
@@ -87,10 +103,10 @@ def check_identity(config: conf.Config) -> None:
         )
 
 
-def web_names(config: conf.Config) -> list[str]:
-    """Names and addresses that clients may use for the API."""
-    names = [config.api.listen, socket.getfqdn(), config.host, "localhost", "127.0.0.1"]
-    public = urlsplit(config.api.public_url).hostname
+def web_names(config: conf.Config, listen: str, url: str) -> list[str]:
+    """Names and addresses that clients may use for what listens there and is told as the URL."""
+    names = [listen, socket.getfqdn(), config.host, "localhost", "127.0.0.1"]
+    public = urlsplit(url).hostname
     wanted = [public, *names] if public else names
     return list(dict.fromkeys(name for name in wanted if name not in (*EVERYWHERE, "")))
 
@@ -98,10 +114,21 @@ def web_names(config: conf.Config) -> list[str]:
 def api_url(config: conf.Config) -> str:
     """Where clients find the API, without the version."""
     api = config.api
-    if api.public:
-        return api.public
-    secure = api.tls_cert or not is_loopback(api.listen)
-    address = f"[{api.listen}]" if ":" in api.listen else api.listen
-    if api.listen in EVERYWHERE:
+    return api.public or f"{'https' if _secure(api) else 'http'}://{_place(api)}"
+
+
+def console_url(config: conf.Config) -> str:
+    """Where clients find the websocket proxy."""
+    proxy = config.wsproxy
+    return proxy.public or f"{'wss' if _secure(proxy) else 'ws'}://{_place(proxy)}/"
+
+
+def _secure(group: conf.Api | conf.Wsproxy) -> bool:
+    return bool(group.tls_cert) or not is_loopback(group.listen)
+
+
+def _place(group: conf.Api | conf.Wsproxy) -> str:
+    address = f"[{group.listen}]" if ":" in group.listen else group.listen
+    if group.listen in EVERYWHERE:
         address = socket.getfqdn()
-    return f"{'https' if secure else 'http'}://{address}:{api.port}"
+    return f"{address}:{group.port}"

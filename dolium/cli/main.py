@@ -79,8 +79,9 @@ def _of_a_cloud(add: Add) -> None:
     serve.add_argument(
         "--role",
         required=True,
-        choices=["api", "conductor", "agent"],
-        help="api and conductor: any number of each, on a database server; agent: one per host",
+        choices=["api", "conductor", "wsproxy", "agent"],
+        help="api, conductor and wsproxy: any number of each, on a database server; "
+        "agent: one per host",
     )
     authority = add("ca", _ca, "make the CA that certifies hosts and control processes")
     authority.add_argument("what", choices=["init"])

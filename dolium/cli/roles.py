@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,12 +14,13 @@ from dolium.api.auth import Auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.api.streams import Streams
-from dolium.cli import arbiter
+from dolium.cli import arbiter, listening
 from dolium.cli.listening import Tls
 from dolium.clients.account import account
 from dolium.clients.nova import Nova
 from dolium.control.asking import agree
 from dolium.control.conductor import Conductor
+from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
@@ -37,6 +39,9 @@ from dolium.metrics.registry import Registry
 from dolium.model.clock import SystemClock
 from dolium.placing import pick
 from dolium.store.store import Follower, Store
+
+if TYPE_CHECKING:
+    from dolium.wsproxy.server import Server as Proxy
 
 
 def pool_v6(deployment: str) -> str:
@@ -148,6 +153,7 @@ class Api:
             app.make(
                 containers,
                 Questions(link, config.engine.execute_timeout_s),
+                Consoles(store, clock, link, listening.console_url(config)),
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
                 Watching(store, clock),
@@ -164,3 +170,24 @@ class Api:
             store.meter,
             streams,
         )
+
+
+def proxy(
+    config: conf.Config, store: Store, link: Link, registry: Registry, tls: Tls | None
+) -> Proxy:
+    """The websocket proxy; link: the way to hosts."""
+    from dolium.wsproxy.server import Options
+    from dolium.wsproxy.server import Server as Proxy
+
+    own, url = config.wsproxy, listening.console_url(config)
+    options = Options(
+        listen=own.listen,
+        port=own.port,
+        base_url=url,
+        allowed_origins=own.allowed_origins,
+        consoles=own.consoles,
+    )
+    opens = Consoles(store, SystemClock(), link, url).open
+    made = Proxy(opens, options, tls.context if tls else None, store.meter)
+    registry.read(made.figures)
+    return made

@@ -97,10 +97,17 @@ def _agent(config: conf.Config, stack: contextlib.ExitStack) -> None:
     beside.watch(lambda sentence: LOG.warning("%s", sentence))
 
 
+def _wsproxy(config: conf.Config, stack: contextlib.ExitStack) -> None:
+    from dolium.cli import control
+
+    control.wsproxy(config, stack)
+
+
 ROLES: dict[str, Callable[[conf.Config, contextlib.ExitStack], None]] = {
     "api": _api,
     "conductor": _conductor,
     "agent": _agent,
+    "wsproxy": _wsproxy,
 }
 
 

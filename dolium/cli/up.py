@@ -61,6 +61,7 @@ def _start(
     """Start the parts in order; `stack` stops them in the opposite one."""
     listening.check_identity(config)
     api_tls = listening.api_tls(config, SystemClock())
+    console_tls = listening.console_tls(config, SystemClock())
     keystone = keystone_of(config, state)
     keystone.launch()  # it loads while the rest starts
     stack.callback(keystone.stop)
@@ -68,7 +69,7 @@ def _start(
     from dolium.api.auth import Keystone as Auth
     from dolium.cli import watching
     from dolium.cli.machine import Host, engine_of
-    from dolium.cli.roles import Api, Conducting, Hosting
+    from dolium.cli.roles import Api, Conducting, Hosting, proxy
     from dolium.link.local import LocalControl, LocalHosts
     from dolium.store import deployments, upgrade
     from dolium.store.connect import connect, shown, where
@@ -86,6 +87,7 @@ def _start(
     registry = _registry(store, conducting)
     follow = conducting.placer.follow
     api = Api(config, store, deployment, auth, link, registry, api_tls, follow)
+    consoles = proxy(config, store, link, registry, console_tls)
     host = Host(config, state.agent, deployment, store.meter)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before
@@ -96,7 +98,10 @@ def _start(
     _say("engine", beside.start())
     stack.callback(beside.stop)
     figures = watching.beside(config, "api", registry)
-    for part in (hosting.heartbeats, api.server, api_tls, figures, conducting.conductor):
+    for part in (
+        *(hosting.heartbeats, api.server, api_tls, consoles, console_tls),
+        *(figures, conducting.conductor),
+    ):
         if part:
             part.start()
             stack.callback(part.stop)
@@ -119,7 +124,7 @@ def _start(
 def _registry(store: Store, conducting: Conducting) -> Registry:
     from dolium.cli import watching
 
-    roles = (Source.API, Source.CONDUCTOR, Source.AGENT)
+    roles = (Source.API, Source.CONDUCTOR, Source.AGENT, Source.WSPROXY)
     made = watching.of_store(store, roles)
     made.check("conductor", conducting.conductor.check)
     return made

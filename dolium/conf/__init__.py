@@ -68,6 +68,9 @@ from dolium.conf.groups import (
     Quota as Quota,
 )
 from dolium.conf.groups import (
+    Wsproxy as Wsproxy,
+)
+from dolium.conf.groups import (
     is_loopback as is_loopback,
 )
 
@@ -92,6 +95,7 @@ class Config(Struct, frozen=True):
     agent: Agent = Agent()
     link: Link = Link()
     hosts: Hosts = Hosts()
+    wsproxy: Wsproxy = Wsproxy()
     metrics: Metrics = Metrics()
     fence_command: FenceCommand = FenceCommand()
     fence_nova: FenceNova = FenceNova()

@@ -306,6 +306,44 @@ class Link(Struct, frozen=True):
     ] = ""
 
 
+class Wsproxy(Struct, frozen=True):
+    """`[wsproxy]`: the websocket proxy, by which clients come to consoles."""
+
+    listen: Annotated[str, _about("Address it listens on; one that is not loopback needs TLS.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, _about("Its TCP port.", ge=1, le=65535)] = 6784
+    base_url: Annotated[
+        str,
+        _about(
+            "Where clients find it, ws://ADDRESS:PORT/ or wss://…: the API hands this out; empty: "
+            "where it listens.",
+            pattern="^(wss?://.+)?$",
+        ),
+    ] = ""
+    allowed_origins: Annotated[
+        list[str],
+        _about(
+            "Host names of web pages that may open consoles, such as a dashboard's, besides pages "
+            "of the proxy's own host."
+        ),
+    ] = msgspec.field(default_factory=list)
+    tls_cert: Annotated[
+        str,
+        _about(
+            "Certificate with its chain, PEM; empty: Dolium's CA makes one where needed. Clients "
+            "believe only what the certificates of their system vouch for."
+        ),
+    ] = ""
+    tls_key: Annotated[str, _about("Its key, PEM, without a password.")] = ""
+    consoles: Annotated[int, _about("Consoles that are open at the same time.", ge=1)] = 2000
+
+    @property
+    def public(self) -> str:
+        """base_url as a query can follow it; empty where it is not set."""
+        return f"{self.base_url.rstrip('/')}/" if self.base_url else ""
+
+
 class Metrics(Struct, frozen=True):
     """`[metrics]`: a small server beside a role, with /metrics and /healthcheck."""
 
@@ -314,6 +352,7 @@ class Metrics(Struct, frozen=True):
     ] = "127.0.0.1"
     api_port: Annotated[int, _about("TCP port of an API process; 0: none.", ge=0, le=65535)] = 0
     conductor_port: Annotated[int, _about("The same of a conductor.", ge=0, le=65535)] = 0
+    wsproxy_port: Annotated[int, _about("The same of a websocket proxy.", ge=0, le=65535)] = 0
     agent_port: Annotated[int, _about("The same of an agent.", ge=0, le=65535)] = 0
     tls_cert: Annotated[str, _about("Certificate with its chain, PEM.")] = ""
     tls_key: Annotated[str, _about("Its key, PEM, without a password.")] = ""

@@ -13,7 +13,7 @@ from dolium.control.hypervisors import Hypervisors
 from dolium.control.lost import Lost
 from dolium.control.placer import Placer
 from dolium.model.clock import Clock
-from dolium.store import actions, containers, groups, hosts, projects, settlements
+from dolium.store import actions, consoles, containers, groups, hosts, projects, settlements
 from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
@@ -121,6 +121,7 @@ class Conductor:
             projects.trim(tx, before)
             groups.trim(tx)
             settlements.trim(tx, before)
+            consoles.trim(tx, self._clock.now())
             return actions.trim(tx, before)
 
         return self._store.write(work)

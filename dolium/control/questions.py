@@ -22,22 +22,11 @@ class Questions:
         self._timeout_s = execute_timeout_s
 
     def _ask(self, row: record.Container, what: str, params: dict[str, Any]) -> Any:
-        host = asked(row, what)
-        question = Question(what=what, uuid=row.uuid, params=params, request_id=trace.current())
-        reply = self._link.ask(host, question)
-        if reply.code is not None:
-            raise errors.revive(reply.code, reply.facts)
-        return reply.value
+        return ask(self._link, asked(row, what), question(row, what, params))
 
     def execute(self, context: Context, row: record.Container, command: str) -> dict[str, Any]:
         """Run a command to its end; both output streams together."""
-        try:
-            argv = shlex.split(command)
-        except ValueError as error:
-            raise errors.Invalid(field="command", why=f"{error}.") from None
-        if not argv:
-            raise errors.Invalid(field="command", why="It is empty.")
-        params = {"argv": argv, "timeout": self._timeout_s}
+        params = {"argv": words(command), "timeout": self._timeout_s}
         done = self._ask(row, "execute", params)
         return {
             "output": done["output"],
@@ -72,3 +61,27 @@ class Questions:
             "BLOCK I/O(B)": f"{usage['read']}/{usage['written']}",
             "NET I/O(B)": f"{usage['received']}/{usage['sent']}",
         }
+
+
+def words(command: str) -> list[str]:
+    """A command line as a shell would take it apart; raises Invalid."""
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise errors.Invalid(field="command", why=f"{error}.") from None
+    if not argv:
+        raise errors.Invalid(field="command", why="It is empty.")
+    return argv
+
+
+def question(row: record.Container, what: str, params: dict[str, Any]) -> Question:
+    """As it goes over the link."""
+    return Question(what=what, uuid=row.uuid, params=params, request_id=trace.current())
+
+
+def ask(link: Hosts, host: str, question: Question) -> Any:
+    """The value of a host's answer; raises HostDown, or the error that it answers with."""
+    reply = link.ask(host, question)
+    if reply.code is not None:
+        raise errors.revive(reply.code, reply.facts)
+    return reply.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -33,11 +34,23 @@ class Control(Protocol):
         ...
 
 
+class Line(Protocol):
+    """A console that its host has opened, and that nobody is at yet."""
+
+    def join(self, far: socket.socket) -> None:
+        """When somebody is: carry bytes between it and the socket, which ends with the console."""
+        ...
+
+
 class Agent(Protocol):
     """What the control side can ask of a host."""
 
     def answer(self, question: Question) -> Answer:
         """When a user asks for what only the host knows; never raises, errors are answers."""
+        ...
+
+    def open(self, question: Question) -> Line:
+        """When somebody comes to a console, `attach` or `exec_start`; raises errors.Error."""
         ...
 
 
@@ -46,6 +59,13 @@ class Hosts(Protocol):
 
     def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
         """Put a question to a host. Raises HostDown when it can't be reached."""
+        ...
+
+    def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        """Open a console of a host; what is read and written is its terminal's.
+
+        Raises HostDown when the host can't be reached, and what its agent raised.
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -12,9 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from dolium import errors
-from dolium.link.handshake import PEER
+from dolium.link.handshake import PEER, TAKERS
 from dolium.link.peer import Peer
-from dolium.link.wire import PREFIX, refusal
+from dolium.link.wire import PREFIX, UPGRADE, refusal
 from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.metric import CALLS, Meter
@@ -34,6 +35,8 @@ class Call(Struct):
     message: Any
     headers: list[tuple[str, str]] = msgspec.field(default_factory=list)
     """What the answer shall bear besides."""
+    taker: Callable[[socket.socket], None] | None = None
+    """Who gets the connection, to speak another protocol on; then nothing else is answered."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -76,6 +79,10 @@ class Endpoints:
             LOG.exception("%s: a bug", environ.get("PATH_INFO"))
             status, body = 500, refusal(errors.Error())
         self._count(environ.get("PATH_INFO", ""), status, time.monotonic() - begun)
+        if call.taker is not None:
+            environ[TAKERS].append(call.taker)
+            start(REASONS[101], [("Connection", "Upgrade"), ("Upgrade", UPGRADE)])
+            return []
         head = [("Content-Type", JSON), ("Content-Length", str(len(body))), *call.headers]
         start(REASONS[status], head)
         return [body]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import select
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +29,8 @@ READ_S = 10.0
 
 PEER = "dolium.peer"
 """Where the WSGI environment has the other end's Peer, None when it showed no certificate."""
+TAKERS = "dolium.takers"
+"""Where it has a list: who is put in there gets the connection's socket after the answer."""
 
 
 class Adapter(Base):
@@ -63,6 +66,10 @@ class Adapter(Base):
 class Connection(HTTPConnection):
     """Shakes hands in a worker, and leaves the worker whenever it has nothing to say."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._takers: list[Callable[[socket.socket], None]] = []
+
     def communicate(self) -> bool:
         """One request; False closes the connection, True puts it aside until more is to be read."""
         if not self.ssl_env:
@@ -72,7 +79,12 @@ class Connection(HTTPConnection):
                 return False
             if not self.socket.pending() and not self._speaks():
                 return True
-        return bool(super().communicate())  # type: ignore[no-untyped-call]
+        kept = bool(super().communicate())  # type: ignore[no-untyped-call]
+        if not self._takers:
+            return kept
+        self.linger = True  # Cheroot closes what it read by, and leaves the socket open
+        self._takers.pop()(self.socket)
+        return False
 
     def _speaks(self) -> bool:
         look = select.poll()
@@ -90,5 +102,5 @@ class Connection(HTTPConnection):
             return False
         self.server.ssl_adapter.shook("ok")
         peer = bearer(self.socket.getpeercert())
-        self.ssl_env = {"wsgi.url_scheme": "https", "HTTPS": "on", PEER: peer}
+        self.ssl_env = {"wsgi.url_scheme": "https", "HTTPS": "on", PEER: peer, TAKERS: self._takers}
         return True

@@ -6,7 +6,8 @@ import logging
 import random
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPMessage
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ import msgspec
 from dolium import errors
 from dolium.link.https_client import Wire
 from dolium.link.peer import CONTROL, HOST, Peer
+from dolium.link.pump import Pump
 from dolium.link.tls import Identity
 from dolium.link.wire import CROWDED, Pull, Strangers
 from dolium.model import reading
@@ -154,29 +156,43 @@ class HttpsHosts:
         self._identity, self._where, self._accepts = identity, where, accepts
         self._lock = threading.Lock()
         self._wires: dict[str, tuple[tuple[str, int], Wire]] = {}
+        self._pump = Pump("consoles")
 
     def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
         """Put a question to a host. Raises HostDown when it can't be reached."""
-        place = self._where(host)
-        if place is None or not place[0]:
-            raise errors.HostDown(host=host)
-        message = msgspec.json.encode(question)
-        try:
-            again = question.what not in ONCE
-            body, _ = self._wire(host, place).call("ask", message, timeout_s, again=again)
-        except (errors.Unanswered, errors.Untrusted) as error:
-            LOG.warning("host %s does not answer: %s", host, error)
-            raise errors.HostDown(host=host) from None
+        message, again = msgspec.json.encode(question), question.what not in ONCE
+        with _reached(host):
+            body, _ = self._wire(host).call("ask", message, timeout_s, again=again)
         return reading.read(body, Answer)
 
+    def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        """Open a console of a host, on a connection of its own."""
+        with _reached(host):
+            try:
+                message = msgspec.json.encode(question)
+                far, early = self._wire(host).upgrade("console", message, timeout_s)
+            except errors.NotFound:  # an agent that is older than consoles
+                raise errors.NotOffered(driver=f"The agent of {host}", what="consoles") from None
+        if far is None:
+            reply = reading.read(early, Answer)
+            raise errors.revive(reply.code or errors.Error.code, reply.facts)
+        ours, theirs = socket.socketpair()
+        self._pump.join(far, theirs, early=early)
+        return ours
+
     def close(self) -> None:
-        """Close what is kept."""
+        """Close what is kept, and every console."""
+        self._pump.stop()
         with self._lock:
             wires, self._wires = self._wires, {}
         for _, wire in wires.values():
             wire.close()
 
-    def _wire(self, host: str, place: tuple[str, int]) -> Wire:
+    def _wire(self, host: str) -> Wire:
+        place = self._where(host)
+        if place is None or not place[0]:
+            raise errors.HostDown(host=host)
+
         def expects(peer: Peer | None) -> bool:
             return (
                 peer is not None
@@ -193,6 +209,15 @@ class HttpsHosts:
         if known:
             known[1].close()
         return wire
+
+
+@contextmanager
+def _reached(host: str) -> Iterator[None]:
+    try:
+        yield
+    except (errors.Unanswered, errors.Untrusted) as error:
+        LOG.warning("host %s does not answer: %s", host, error)
+        raise errors.HostDown(host=host) from None
 
 
 def towards(address: str) -> str:

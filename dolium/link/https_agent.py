@@ -229,7 +229,17 @@ class HostEnd:
             question: Question = call.message
             return agent.answer(question)
 
-        table = {"ask": Endpoint(Question, (CONTROL,), ask)}
+        def console(call: Call) -> Answer:
+            try:
+                call.taker = agent.open(call.message).join
+            except errors.Error as error:
+                return Answer(code=error.code, facts=error.facts)
+            return Answer()
+
+        table = {
+            "ask": Endpoint(Question, (CONTROL,), ask),
+            "console": Endpoint(Question, (CONTROL,), console),
+        }
         self._serving = Serving(
             Endpoints(table, lambda peer: None, self._clock, self._meter),
             self._listen,

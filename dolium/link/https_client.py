@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import logging
 import select
+import socket
 import ssl
 import threading
 import time
@@ -13,7 +14,7 @@ from http.client import HTTPMessage, HTTPResponse, HTTPSConnection
 
 from dolium import errors
 from dolium.link.peer import Peer, bearer
-from dolium.link.wire import MOST_ANSWERED, PREFIX, revived
+from dolium.link.wire import MOST_ANSWERED, PREFIX, UPGRADE, revived
 
 LOG = logging.getLogger(__name__)
 
@@ -67,6 +68,31 @@ class Wire:
             return self._exchange(self._connect(), name, message, until)
         except (OSError, http.client.HTTPException) as error:
             raise self._unanswered(error) from None
+
+    def upgrade(
+        self, name: str, message: bytes, timeout_s: float
+    ) -> tuple[socket.socket | None, bytes]:
+        """A connection that is the caller's from now on, and what was read of it already; or
+        None and the answer that came instead. Raises as `call`.
+        """
+        until = time.monotonic() + timeout_s
+        try:
+            connection = self._connect()
+            try:
+                connection.sock.settimeout(timeout_s)
+                headers = HEADERS | {"Connection": "Upgrade", "Upgrade": UPGRADE}
+                connection.request("POST", f"{PREFIX}{name}", message, headers)
+                reply = connection.getresponse()
+                if reply.status == 101:
+                    return connection.release(reply)
+                body = _read(reply, until)
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unanswered(error) from None
+        if reply.status != 200:
+            raise revived(reply.status, body)
+        return None, body
 
     def drop(self) -> None:
         """Close what is kept."""
@@ -151,6 +177,17 @@ class _Connection(HTTPSConnection):
         super().__init__(address, port, timeout=connect_s, context=context)
         self.context = context
         self.used = 0.0
+
+    def release(self, reply: HTTPResponse) -> tuple[socket.socket, bytes]:
+        """After an answer without a body: the socket, and what came with the answer's head."""
+        sock, self.sock = self.sock, None
+        sock.setblocking(False)
+        try:
+            early = reply.fp.peek(1)
+        except ssl.SSLWantReadError:
+            early = b""
+        reply.close()
+        return sock, early
 
     def ended(self) -> bool:
         """Whether the other side has closed it: nothing else is to be read between calls.

@@ -6,6 +6,7 @@ because two roles share an object (decision 20).
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Sequence
 from typing import TypeVar
@@ -68,8 +69,23 @@ class LocalHosts:
 
     def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
         """Put a question to a host; drivers bound their own time, timeout_s is for the wire."""
+        return carried(self._agent(host).answer(carried(question)))
+
+    def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        """Open a console of a host."""
+        agent = self._agent(host)
+        ours, theirs = socket.socketpair()
+        try:
+            agent.open(carried(question)).join(theirs)
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
+        return ours
+
+    def _agent(self, host: str) -> Agent:
         with self._lock:
             agent = self._agents.get(host)
         if agent is None:
             raise errors.HostDown(host=host)
-        return carried(agent.answer(carried(question)))
+        return agent

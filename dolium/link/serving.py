@@ -98,12 +98,13 @@ class Serving:
 
     def start(self) -> None:
         """Take the port and begin to answer; raises StartError when the port is taken."""
-        _allow(self._size.connections)
+        allow_files(self._size.connections)
+        # Cheroot hides the error's number in a text and leaves its socket open: try before.
+        bound(self._listen, self.port, self._group).close()
         try:
-            _try(self._listen, self.port)
             self._server.prepare()
         except OSError as error:
-            raise errors.StartError(why=self._why(error)) from None
+            raise _unbound(error, self._listen, self.port, self._group) from None
         self.port = self._server.bind_addr[1]
         self._thread.start()
 
@@ -135,24 +136,15 @@ class Serving:
         except Exception:
             LOG.exception("the server %s ended", self._thread.name)
 
-    def _why(self, error: OSError) -> str:
-        where, group = f"port {self.port} of {self._listen}", self._group
-        known = {
-            errno.EADDRINUSE: f"Somebody else listens on {where}; stop them or set {group} port",
-            errno.EACCES: f"Only root may listen on {where}; set {group} port to one above 1023",
-            errno.EADDRNOTAVAIL: f"This machine has no address {self._listen}; set {group} listen",
-        }
-        return known.get(error.errno or 0, f"Can't listen on {where}: {error}")
-
 
 def _log(msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
     """What Cheroot would write to stderr."""
     LOG.log(level, "%s", msg, exc_info=traceback)
 
 
-def _allow(connections: int) -> None:
-    """Let this process have as many files open: most systems give 1,024 to who doesn't ask."""
-    wanted = connections + SPARE_FILES
+def allow_files(files: int) -> None:
+    """Let this process have as many open: most systems give 1,024 to who doesn't ask."""
+    wanted = files + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
@@ -162,8 +154,21 @@ def _allow(connections: int) -> None:
         LOG.warning("only %d files may be open, %d are wanted: raise LimitNOFILE", most, wanted)
 
 
-def _try(listen: str, port: int) -> None:
-    # Cheroot hides the error's number in a text and leaves its socket open.
+def bound(listen: str, port: int, group: str) -> socket.socket:
+    """A socket that listens; raises StartError, naming the group of the configuration."""
     family = socket.AF_INET6 if ":" in listen else socket.AF_INET
-    with socket.create_server((listen, port), family=family):
-        pass
+    try:
+        return socket.create_server((listen, port), family=family, backlog=128)
+    except OSError as error:
+        raise _unbound(error, listen, port, group) from None
+
+
+def _unbound(error: OSError, listen: str, port: int, group: str) -> errors.StartError:
+    where = f"port {port} of {listen}"
+    known = {
+        errno.EADDRINUSE: f"Somebody else listens on {where}; stop them or set {group} port",
+        errno.EACCES: f"Only root may listen on {where}; set {group} port to one above 1023",
+        errno.EADDRNOTAVAIL: f"This machine has no address {listen}; set {group} listen",
+    }
+    why = known.get(error.errno or 0, f"Can't listen on {where}: {error}")
+    return errors.StartError(why=why)

@@ -70,8 +70,11 @@ class Files:
     changes.
     """
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        """Raises StartError when they can't be used."""
+    def __init__(self, certificate: Path, key: Path, group: str = "[api]") -> None:
+        """group: of the configuration, which names them. Raises StartError when they can't be
+        used.
+        """
+        self._group = group
         self._certificate, self._key = certificate, key
         self._marks = self._look()
         self._context = self._read()
@@ -104,7 +107,8 @@ class Files:
 
     def _unusable(self, error: Exception) -> errors.StartError:
         return errors.StartError(
-            why=f"[api] tls_cert {self._certificate} and tls_key {self._key} can't be used: {error}"
+            why=f"{self._group} tls_cert {self._certificate} and tls_key {self._key} can't be "
+            f"used: {error}"
         )
 
 

@@ -19,6 +19,9 @@ PREFIX = "/link/v1/"
 CROWDED = "Retry-After"
 """Header of a poll that was answered early for want of room: come back after so many seconds."""
 
+UPGRADE = "dolium-console"
+"""The protocol that a connection is switched to by `console`: a terminal's bytes, as they are."""
+
 MOST_ASKED = 8 * 2**20
 """Bytes of a message; a batch of facts has at most 1 MB. Anybody may send as much."""
 MOST_ANSWERED = 64 * 2**20

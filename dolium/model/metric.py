@@ -34,6 +34,7 @@ class Source(StrEnum):
     API = "api"
     CONDUCTOR = "conductor"
     AGENT = "agent"
+    WSPROXY = "wsproxy"
     STORE = "store"
     LINK = "link"
     PROCESS = "process"
@@ -143,6 +144,16 @@ LEASE_AGE = Metric(
     Kind.GAUGE,
     Source.AGENT,
     "How long ago the control side was last asked and answered; the 10 s of a poll are usual.",
+)
+
+# --- the websocket proxy ---------------------------------------------------------------------
+CONSOLES = Metric("dolium_consoles", Kind.GAUGE, Source.WSPROXY, "Consoles that are open.")
+CONSOLES_ASKED = Metric(
+    "dolium_consoles_total",
+    Kind.COUNTER,
+    Source.WSPROXY,
+    "Clients that came to a console, by result: opened, refused, failed.",
+    ("result",),
 )
 
 # --- the database ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0010"
+HEAD = "0011"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -158,6 +158,15 @@ containers = Table(
     Index("ix_containers_stage", "stage"),
     Index("ix_containers_group", "group_id"),
     sqlite_autoincrement=True,
+)
+
+consoles = Table(  # who may come to a terminal: one token each, until it is used or too old
+    "consoles",
+    metadata,
+    Column("token_sha256", String(64), primary_key=True),
+    Column("container_uuid", String(36), nullable=False),
+    Column("exec_id", String(64), nullable=False),  # empty: the container's main process
+    Column("until", Double, nullable=False, index=True),
 )
 
 claims = Table(

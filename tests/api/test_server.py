@@ -162,7 +162,7 @@ def test_many_watch_and_all_others_are_served(watched: Server) -> None:
         assert watcher.next()[:2] == [b"id: 0", b"event: begin"]
     token = {"X-Auth-Token": "alice"}
     status, body = _ask(watched, "GET", "/v1/events", headers=token)
-    assert (status, b"5 watch already" in body) == (503, True)
+    assert (status, b"All 5 watchers" in body) == (503, True)
     create = {"body": '{"image": "cirros"}', "headers": token | {"Content-Type": JSON}}
     assert _ask(watched, "POST", "/v1/containers", **create)[0] == 202
     for watcher in watchers:

@@ -49,7 +49,7 @@ def test_a_certificate_and_a_key_belong_together(tmp_path: Path) -> None:
 def test_the_public_url_is_what_clients_are_told(tmp_path: Path) -> None:
     config = configured(tmp_path, public_url="https://cloud.example:9517/v1/")
     assert listening.api_url(config) == "https://cloud.example:9517"
-    assert listening.web_names(config)[0] == "cloud.example"
+    assert listening.web_names(config, "::", config.api.public_url)[0] == "cloud.example"
 
 
 def test_an_ipv6_address_is_bracketed(tmp_path: Path) -> None:

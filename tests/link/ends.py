@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dolium import conf
+from dolium import conf, errors
 from dolium.control import enrolment
 from dolium.control.hosts import Hosts
 from dolium.link import certificates, https_agent
 from dolium.link.https import HttpsHosts
 from dolium.link.https_agent import HostEnd
 from dolium.link.https_control import ControlEnd, Own
+from dolium.link.pump import Pump
 from dolium.model.host import Hello, Inventory
 from dolium.model.wish import Answer, Question
 from dolium.store.schema import metadata
@@ -41,11 +43,32 @@ class Echo:
 
     def __init__(self) -> None:
         self.asked: list[Question] = []
+        self.pump = Pump("test")
+        self.inside: socket.socket
         self.answers: Callable[[Question], Answer] = lambda question: Answer(value=question.uuid)
 
     def answer(self, question: Question) -> Answer:
         self.asked.append(question)
         return self.answers(question)
+
+    def open(self, question: Question) -> Desk:
+        """Once somebody is there, `inside` is the terminal's other side."""
+        self.asked.append(question)
+        if question.what == "nothing":
+            raise errors.NoConsole(why="There is no console")
+        near, self.inside = socket.socketpair()
+        self.inside.settimeout(PATIENCE)
+        return Desk(self.pump, near)
+
+
+class Desk:
+    """A console of an agent."""
+
+    def __init__(self, pump: Pump, near: socket.socket) -> None:
+        self._pump, self._near = pump, near
+
+    def join(self, far: socket.socket) -> None:
+        self._pump.join(self._near, far, early=b"early ")
 
 
 class Control:

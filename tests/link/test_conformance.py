@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from dolium.link.base import Control as Protocol
 from dolium.link.local import LocalControl, LocalHosts
 from dolium.model.wish import Answer, Fact, Facts, Page, Question
 from dolium.store import containers, hosts
-from tests.link.ends import Control, Echo, beside, eventually, hello
+from tests.link.ends import PATIENCE, Control, Echo, beside, eventually, hello
 
 HOST = "host1"
 UUID = "11111111-1111-4111-8111-111111111111"
@@ -33,6 +34,7 @@ def ends(request: pytest.FixtureRequest, control: Control) -> Iterator[Ends]:
     made.agent = agent
     yield made
     made.leave()
+    agent.pump.stop()
 
 
 def _local(control: Control, agent: Agent) -> Ends:
@@ -109,3 +111,62 @@ def test_a_host_that_is_not_there_is_down(ends: Ends) -> None:
     ends.leave()
     with pytest.raises(errors.HostDown):
         ends.asks.ask(HOST, Question(what="logs", uuid=UUID))
+
+
+def heard(console: socket.socket, text: bytes) -> bytes:
+    """What comes, until it ends with the text."""
+    console.settimeout(PATIENCE)
+    got = b""
+    while not got.endswith(text):
+        piece = console.recv(65536)
+        assert piece, f"it ended after {got!r}"
+        got += piece
+    return got
+
+
+def console(ends: Ends) -> socket.socket:
+    ends.link.hello(hello(HOST, "boot-1"))
+    return ends.asks.open(HOST, Question(what="attach", uuid=UUID))
+
+
+def test_a_console_carries_bytes_both_ways(ends: Ends) -> None:
+    with console(ends) as made, ends.agent.inside as inside:
+        inside.sendall(b"shown")
+        assert heard(made, b"shown") == b"early shown"
+        made.sendall(b"typed\x03\x00")
+        assert heard(inside, b"\x00") == b"typed\x03\x00"
+        large = bytes(range(256)) * 8192
+        sending = beside(lambda: inside.sendall(large))
+        got = heard(made, large[-512:])
+        while len(got) < len(large):
+            got += heard(made, large[-512:])
+        sending.join(PATIENCE)
+        assert got == large
+
+
+def test_a_process_that_ends_has_said_everything(ends: Ends) -> None:
+    with console(ends) as made:
+        ends.agent.inside.sendall(b"last words")
+        made.sendall(b"typed into nothing")
+        ends.agent.inside.close()
+        assert heard(made, b"words") == b"early last words"
+        assert made.recv(100) == b""
+
+
+def test_a_console_that_is_left_ends_on_its_host(ends: Ends) -> None:
+    with console(ends) as made, ends.agent.inside as inside:
+        heard(made, b"early ")
+        made.close()
+        assert inside.recv(100) == b""
+        eventually(lambda: len(ends.agent.pump) == 0)
+
+
+def test_a_console_that_is_not_there(ends: Ends) -> None:
+    ends.link.hello(hello(HOST, "boot-1"))
+    with pytest.raises(errors.NoConsole, match="There is no console"):
+        ends.asks.open(HOST, Question(what="nothing", uuid=UUID))
+    with pytest.raises(errors.HostDown):
+        ends.asks.open("nowhere", Question(what="attach", uuid=UUID))
+    ends.leave()
+    with pytest.raises(errors.HostDown):
+        ends.asks.open(HOST, Question(what="attach", uuid=UUID))

@@ -26,17 +26,17 @@ def now() -> int:
 
 
 def test_a_small_server_changes_no_limit(low: int) -> None:
-    serving._allow(128)
+    serving.allow_files(128)
     assert now() == 1024
 
 
 def test_a_large_one_raises_it(low: int) -> None:
-    serving._allow(2000)
+    serving.allow_files(2000)
     assert now() == 2000 + serving.SPARE_FILES
 
 
 def test_nobody_gets_more_than_the_hard_limit(low: int, caplog: pytest.LogCaptureFixture) -> None:
     if low == resource.RLIM_INFINITY:
         pytest.skip("there is none")
-    serving._allow(low)
+    serving.allow_files(low)
     assert now() == low and "LimitNOFILE" in caplog.text

@@ -338,6 +338,12 @@ class Cloud:
     def _process(self, name: str, role: str, config: Groups) -> Process:
         return Process(self.place, name, role, _merged(self._base, config), self.program)
 
+    def proxy(self, config: Groups) -> Process:
+        """A websocket proxy besides, not started."""
+        made = self._process("wsproxy", "wsproxy", config)
+        self._stack.callback(made.close)
+        return made
+
     @property
     def processes(self) -> list[Process]:
         """Those of the control side."""

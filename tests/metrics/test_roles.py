@@ -18,6 +18,7 @@ from dolium import conf, errors
 from dolium.api import app
 from dolium.api.policy import Policy
 from dolium.cli import logs, watching
+from dolium.control.consoles import Consoles
 from dolium.control.networks import Networks
 from dolium.control.services import Services
 from dolium.control.watching import Watching
@@ -44,6 +45,7 @@ class Api:
         self._app = app.make(
             cloud.containers,
             cloud.questions,
+            Consoles(store, cloud.side.clock, cloud.side.link, "ws://x/"),
             Networks(store, FlatNetwork()),
             Services(store, cloud.side.clock),
             Watching(store, cloud.side.clock),

@@ -7,6 +7,7 @@ port.
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ from dolium import conf, errors
 from dolium.api import app, auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -41,6 +43,9 @@ class Nobody(Hosts):
     def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
         raise errors.HostDown(host=host)
 
+    def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        raise errors.HostDown(host=host)
+
 
 def dolium(folder: Path) -> app.Wsgi:
     """The whole application; Keystone is not asked, as it is not for a token it knows."""
@@ -53,6 +58,7 @@ def dolium(folder: Path) -> app.Wsgi:
     return app.make(
         containers=Containers(store, clock, config.quota),
         questions=Questions(Nobody(), config.engine.execute_timeout_s),
+        consoles=Consoles(store, clock, Nobody(), "ws://127.0.0.1:6784/"),
         networks=Networks(store, Counted()),
         services=Services(store, clock),
         watching=Watching(store, clock),

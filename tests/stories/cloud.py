@@ -13,6 +13,7 @@ from dolium.api.app import make
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
 from dolium.api.streams import Streams
+from dolium.control.consoles import Consoles
 from dolium.control.figures import Figures, database
 from dolium.control.questions import Questions
 from dolium.control.watching import Watching
@@ -84,6 +85,7 @@ class Cloud:
         self.app = make(
             containers=self.world.containers,
             questions=Questions(link, 5.0),
+            consoles=Consoles(self.world.store, self.world.clock, link, "ws://dolium.test:6784/"),
             networks=self.world.networks,
             services=self.world.services,
             watching=Watching(self.world.store, self.world.clock),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from dolium import errors
+from dolium.link.base import Line
 from dolium.model.container import Look, Seen, State, Verb, Wanted
 from dolium.model.wish import Answer, Command, Question, Result, Wish
 from tests.control.world import HOST, World
@@ -29,6 +32,8 @@ class _Box(Struct):
     started_at: float | None = None
     finished_at: float | None = None
     argv: tuple[str, ...] = ()
+    tty: bool = False
+    commands: set[str] = msgspec.field(default_factory=set)
 
 
 class Host:
@@ -98,7 +103,7 @@ class Host:
                 exit_code=137 if box.state is State.EXITED else None,
                 look=look,
             )
-            box.argv = tuple(look.command or ())
+            box.argv, box.tty = tuple(look.command or ()), wish.spec.tty
         fact = self._world.fact(wish.uuid, generation=wish.generation, seen=seen, results=(result,))
         self._world.post(fact)
 
@@ -119,9 +124,28 @@ class Host:
                     ],
                 }
             )
+        if question.what in _CONSOLES:
+            return self._console(question.what, box, asked)
         usage = ["memory_limit", "cpu_ns", "system_cpu_ns", "memory"]
         usage += ["read", "written", "received", "sent"]
         return Answer(value=dict.fromkeys(usage, 0))
+
+    def _console(self, what: str, box: _Box, asked: dict[str, Any]) -> Answer:
+        """Nobody comes to consoles in stories: a command that is made runs."""
+        if what == "exec_create":
+            exec_id = f"{len(box.commands) + 1:064x}"
+            box.commands.add(exec_id)
+            return Answer(value=exec_id)
+        there = box.tty if what == "resize" else asked["exec_id"] in box.commands
+        if there:
+            return Answer()
+        return Answer(code=errors.NoConsole.code, facts={"why": "There is no such console"})
+
+    def open(self, question: Question) -> Line:
+        raise errors.NotOffered(driver="A story's host", what="consoles")
+
+
+_CONSOLES = ("exec_create", "exec_resize", "resize")
 
 
 def _executed(argv: list[str]) -> dict[str, Any]:

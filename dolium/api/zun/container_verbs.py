@@ -79,16 +79,22 @@ def logs(call: Call) -> Answer:
 
 
 def execute(call: Call) -> Answer:
-    """`POST execute?command=`: runs it to its end and tells output and exit code."""
+    """`POST execute?command=`: runs it to its end and tells output and exit code.
+
+    With `interactive=True&run=False` it is left to whoever comes to the address that is told.
+    """
     checks = {
         "command": fields.text(1, null=False),
         "run": fields.toggle,
         "interactive": fields.toggle,
     }
     given = read(call.params(), checks, required=["command"])
-    if given.get("interactive") or not given.get("run", True):
-        raise errors.NotYet(what="An interactive terminal")
     _may(call, "execute")
+    if not given.get("run", True):
+        if not given.get("interactive"):
+            why = "Only an interactive command can wait for its console."
+            raise errors.Invalid(field="run", why=why)
+        return Answer(200, _encode(call.service.consoles.execute(call.row, given["command"])))
     done = call.service.questions.execute(call.context, call.row, given["command"])
     return Answer(200, _encode(done))
 

@@ -7,12 +7,14 @@ raises `errors.Refused`, `errors.Absent`, `errors.ImageMissing` or `errors.Full`
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from msgspec import Struct
 
+from dolium.drivers.engine.process import Process
 from dolium.model.container import Seen, Spec
 from dolium.model.network import Network, Port
 
@@ -67,6 +69,19 @@ class Executed(Struct, frozen=True, kw_only=True):
 
     output: bytes
     exit_code: int
+
+
+class Console(Struct, frozen=True, kw_only=True):
+    """The bytes of a terminal."""
+
+    socket: socket.socket
+    """To be closed by who opened it."""
+    early: bytes = b""
+    """What was read of the socket already."""
+    process: Process | None = None
+    """Of a command: to be ended with the console. None: it is not in our sight."""
+    through: Callable[[bytes], bytes] = bytes
+    """Makes of what is read what the process wrote, piece by piece."""
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -200,6 +215,36 @@ class Engine(ABC):
     @abstractmethod
     def execute(self, handle: str, argv: list[str], timeout_s: float) -> Executed:
         """Run a command inside, wait for its end; raises TimedOut."""
+
+    @abstractmethod
+    def attach(self, handle: str) -> Console:
+        """When somebody comes to the console of a container: its main process's input and output
+        from now on, any number of times.
+        """
+
+    @abstractmethod
+    def resize(self, handle: str, height: int, width: int) -> None:
+        """When the window of who is attached has changed; raises NoConsole."""
+
+    @abstractmethod
+    def exec_create(self, handle: str, argv: list[str]) -> str:
+        """When a user wants a command with a terminal: prepare it; returns its id."""
+
+    @abstractmethod
+    def exec_start(self, handle: str, exec_id: str) -> Console:
+        """When that user's console comes: run it, once. Raises NoConsole unless it is a command
+        of this container that was not started before.
+        """
+
+    @abstractmethod
+    def exec_resize(self, handle: str, exec_id: str, height: int, width: int) -> None:
+        """When the window has changed; raises NoConsole unless the command runs."""
+
+    @abstractmethod
+    def exec_process(self, handle: str, exec_id: str) -> Process | None:
+        """When an agent that was killed left its console: the command's process. None when it has
+        ended, or is not in our sight.
+        """
 
     @abstractmethod
     def top(self, handle: str, ps_args: str | None = None) -> dict[str, list[object]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +17,12 @@ from dolium import errors
 from dolium.drivers.engine import base
 from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
+from dolium.drivers.engine.docker_consoles import Consoles
 from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
 from dolium.drivers.engine.docker_process import cpus, incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
+from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
 from dolium.model.network import Network
@@ -62,6 +63,7 @@ class Docker(base.Engine):
         self.options = options or DockerOptions()
         self._client = Client(self.options.socket, what=self.what)
         self._images = Images(self._client, silent_s=self.options.silent_s)
+        self._consoles = Consoles(self._client)
         self._wiring = threading.Lock()
         self._disk_quota: bool | None = None
         self._closed = False
@@ -353,7 +355,9 @@ class Docker(base.Engine):
             output = self._listen(made, deadline)
             return base.Executed(output=output, exit_code=self._ended(made, deadline))
         except errors.TimedOut:
-            self._end(made, handle)
+            with contextlib.suppress(errors.DriverError):
+                if process := self._consoles.process(handle, made):
+                    kill(process)
             raise
         except errors.Refused as error:
             # Newer engines refuse what older ones report as output and exit code.
@@ -385,21 +389,31 @@ class Docker(base.Engine):
                 raise errors.TimedOut(what="executing command")
             time.sleep(0.02)
 
-    def _end(self, made: str, handle: str) -> None:
-        """Kill a command's process; the engine has no call for it. Only what is surely it."""
-        try:
-            found = self._client.ask("GET", f"/exec/{made}/json", answers.InspectedExec)
-            descriptor = os.pidfd_open(found.pid)
-        except (errors.DriverError, OSError):
-            return
-        try:
-            # The pid may be of another machine's or namespace's counting, or used again.
-            if handle in Path(f"/proc/{found.pid}/cgroup").read_text():
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        except OSError:
-            pass  # it ended meanwhile
-        finally:
-            os.close(descriptor)
+    # --- consoles ----------------------------------------------------------------------------
+
+    def attach(self, handle: str) -> base.Console:
+        """See base."""
+        return self._consoles.attach(handle)
+
+    def resize(self, handle: str, height: int, width: int) -> None:
+        """See base."""
+        self._consoles.resize(handle, height, width)
+
+    def exec_create(self, handle: str, argv: list[str]) -> str:
+        """See base."""
+        return self._consoles.create(handle, argv)
+
+    def exec_start(self, handle: str, exec_id: str) -> base.Console:
+        """See base."""
+        return self._consoles.start(handle, exec_id)
+
+    def exec_resize(self, handle: str, exec_id: str, height: int, width: int) -> None:
+        """See base."""
+        self._consoles.resize_exec(handle, exec_id, height, width)
+
+    def exec_process(self, handle: str, exec_id: str) -> Process | None:
+        """See base."""
+        return self._consoles.process(handle, exec_id)
 
     def close(self) -> None:
         """See base."""

@@ -126,6 +126,13 @@ class InspectedExec(Struct, rename="pascal"):
     running: bool = False
     exit_code: int | None = None
     pid: int = 0
+    container_i_d: str = ""
+    can_remove: bool = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was started. Podman has an exit code of 0 for one that was not."""
+        return self.running or self.pid > 0 or self.can_remove
 
 
 class Processes(Struct, rename="pascal"):

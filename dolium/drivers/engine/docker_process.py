@@ -7,7 +7,7 @@ import socket
 import struct
 from pathlib import Path
 
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+from dolium.drivers.engine.process import started
 
 
 def incarnation(path: str, program: str) -> str:
@@ -19,12 +19,7 @@ def incarnation(path: str, program: str) -> str:
     pid = _server(path, program)
     if not pid:
         return ""
-    try:
-        # Field 22, counted after the name, which may hold anything.
-        started = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-        return f"{BOOT.read_text().strip()}-{pid}-{started}"
-    except (OSError, IndexError):
-        return ""
+    return started(pid)
 
 
 def cpus(path: str, program: str) -> tuple[int, ...]:

@@ -135,6 +135,18 @@ class Stream:
         del self._pending[:end]
         return line
 
+    def release(self) -> tuple[socket.socket, bytes]:
+        """Of an answer that is a connection both ways: a socket of the caller's, and what was
+        read of it already. The stream is over.
+        """
+        try:
+            self._begin()
+            return self._socket.dup(), bytes(self._pending)  # its own is the response's to close
+        finally:
+            if self._response is not None:
+                self._response.close()
+            self._connection.close()
+
     def close(self) -> None:
         """Hang up; a read that another thread waits in ends."""
         self._closed = True

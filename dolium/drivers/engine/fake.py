@@ -14,7 +14,8 @@ from msgspec import Struct, structs
 
 from dolium import errors
 from dolium.drivers.engine import base
-from dolium.drivers.engine.fake_fate import WHAT, Box, Fate, Image, asked
+from dolium.drivers.engine.fake_consoles import Consoles
+from dolium.drivers.engine.fake_fate import WHAT, Box, Image, asked
 from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.model.clock import Clock, iso
 from dolium.model.container import Look, Seen, Spec, State
@@ -33,7 +34,7 @@ class FakeOptions(Struct, frozen=True, kw_only=True):
     disk_gib: int = 100
 
 
-class Fake(Fate, base.Engine):
+class Fake(Consoles, base.Engine):
     """The engine in memory; `base.Engine` for agents, `Fate` for tests."""
 
     name: ClassVar[str] = "fake"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -63,6 +64,10 @@ class Box:
     error: str | None = None
     starts: int = 0
     signals: list[str] = field(default_factory=list)
+    attached: list[socket.socket] = field(default_factory=list)
+    """The other sides of consoles that are attached: tests play the process."""
+    size: tuple[int, int] | None = None
+    """Height and width of its terminal."""
     output: list[tuple[float, str, bytes]] = field(default_factory=list)
     """Epoch seconds, stream, bytes; may lie in the future."""
 
@@ -85,6 +90,25 @@ class Box:
     def environment(self) -> dict[str, str]:
         """The image's and the user's variables."""
         return dict(self.image.environment) | (self.spec.environment or {})
+
+
+@dataclass(kw_only=True, slots=True)
+class Command:
+    """One command with a terminal. Tests play the process: they read and write `inside`."""
+
+    box: Box
+    argv: list[str]
+    inside: socket.socket | None = None
+    """The terminal's other side, from the start on."""
+    ended: bool = False
+    size: tuple[int, int] | None = None
+    """Height and width."""
+
+    def end(self) -> None:
+        """The process exits."""
+        self.ended = True
+        if self.inside is not None:
+            self.inside.close()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -127,6 +151,8 @@ class Fate:
         self.registry_answers = True
         self.boxes: dict[str, Box] = {}
         """Containers by engine name."""
+        self.commands: dict[str, Command] = {}
+        """Commands with a terminal, by id."""
         self.networks: dict[str, tuple[Network, str, str]] = {}
         """Network id -> (network, plugin, deployment)."""
         self.calls: Counter[str] = Counter()
@@ -231,6 +257,12 @@ class Fate:
         now = self.clock.now()
         box.state, box.exit_code, box.finished_at, box.ends = State.EXITED, code, now, inf
         box.output = [item for item in box.output if item[0] <= now]
+        for console in box.attached:
+            console.close()
+        box.attached.clear()
+        for command in self.commands.values():
+            if command.box is box:
+                command.end()
         if quietly:
             return
         for plug in box.plugs:

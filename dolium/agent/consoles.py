@@ -1,0 +1,147 @@
+"""Consoles of this host's containers: a terminal's bytes, between the engine and who was let in.
+
+A command whose console went away, in whatever way, is hung up as a terminal would do it. Which
+ones have a console is in the journal, so that none outlives a killed agent either.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import socket
+import threading
+
+from msgspec import Struct
+
+from dolium import errors
+from dolium.agent.journal import Journal
+from dolium.drivers.engine.base import Console, Engine
+from dolium.drivers.engine.process import Process, hang_up
+from dolium.link.pump import Pump
+from dolium.model.wish import Question
+
+LOG = logging.getLogger(__name__)
+
+KIND = "console"
+"""Of entries in the journal, by the command's id."""
+GRACE_S = 2.0
+"""What a command may still do after it was told that its terminal is gone."""
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """A command that has a console, or had one until its agent was killed."""
+
+    handle: str
+    """Of its container in the engine."""
+    process: Process | None = None
+    """None: it was about to be started, or is not in our sight."""
+
+
+class Consoles:
+    """Opens them; what is open is closed by `stop`."""
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine, self._journal = engine, journal
+        self._pump = Pump("consoles")
+        self._left: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """Commands whose consoles are gone."""
+        self._thread = threading.Thread(target=self._run, name="consoles-end", daemon=True)
+
+    def start(self) -> None:
+        """When the agent starts: end what an earlier one, which was killed, has left."""
+        for exec_id in self._journal.all(KIND, Opened):
+            self._left.put(exec_id)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """When the agent stops: close all."""
+        self._pump.stop()
+        if self._thread.is_alive():
+            self._left.put(None)
+            self._thread.join(2 * GRACE_S)
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._pump)
+
+    def open(self, handle: str, question: Question) -> Line:
+        """`attach`, or `exec_start` with {exec_id}; raises what the engine does."""
+        if question.what == "attach":
+            return Line(self, self._engine.attach(handle))
+        if question.what != "exec_start":
+            raise errors.NotOffered(driver="Dolium's agent", what=f"the console {question.what}")
+        exec_id = question.params["exec_id"]
+        return Line(self, self._started(handle, exec_id), exec_id)
+
+    def _started(self, handle: str, exec_id: str) -> Console:
+        if self._journal.get(KIND, exec_id, Opened):
+            raise errors.NoConsole(why=f"Exec {exec_id} was started before")
+        self._journal.put(KIND, exec_id, Opened(handle=handle))
+        try:
+            console = self._engine.exec_start(handle, exec_id)
+        except errors.NoConsole:
+            self._journal.drop(KIND, exec_id)
+            raise
+        except BaseException:
+            self.leave(exec_id)  # it may have been started
+            raise
+        if console.process is not None:
+            self._journal.put(KIND, exec_id, Opened(handle=handle, process=console.process))
+        return console
+
+    def join(self, line: Line, far: socket.socket) -> None:
+        """Somebody is at the console."""
+        console = line.console
+        self._pump.join(
+            console.socket,
+            far,
+            early=console.early,
+            through=console.through,
+            ended=line.ended,
+        )
+
+    def leave(self, exec_id: str) -> None:
+        """Nobody is at a command's console any more; or nobody ever was."""
+        self._left.put(exec_id)
+
+    def _run(self) -> None:
+        while True:
+            some = [self._left.get()]
+            while not self._left.empty():
+                some.append(self._left.get())
+            try:
+                self._hang_up({exec_id for exec_id in some if exec_id is not None})
+            except errors.Error as error:
+                LOG.warning("commands without a console are ended by the next start: %s", error)
+            except Exception:
+                LOG.exception("commands without a console were not ended: a bug")
+            if None in some:
+                return
+
+    def _hang_up(self, exec_ids: set[str]) -> None:
+        processes = []
+        for exec_id in exec_ids:
+            opened = self._journal.get(KIND, exec_id, Opened)
+            if opened is not None:
+                found = opened.process or self._engine.exec_process(opened.handle, exec_id)
+                processes += [found] if found else []
+        hang_up(processes, GRACE_S)
+        for exec_id in exec_ids:
+            self._journal.drop(KIND, exec_id)
+
+
+class Line:
+    """A console that nobody is at yet; implements link.base.Line."""
+
+    def __init__(self, consoles: Consoles, console: Console, exec_id: str | None = None) -> None:
+        self.console = console
+        self._consoles, self._exec_id = consoles, exec_id
+
+    def join(self, far: socket.socket) -> None:
+        """Somebody is."""
+        self._consoles.join(self, far)
+
+    def ended(self) -> None:
+        """And has gone, or the process has ended."""
+        if self._exec_id is not None:
+            self._consoles.leave(self._exec_id)

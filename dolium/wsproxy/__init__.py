@@ -1,0 +1,1 @@
+"""The websocket proxy: terminals of containers, for clients of the container API."""
