@@ -119,14 +119,19 @@ class Consoles:
                 return
 
     def _hang_up(self, exec_ids: set[str]) -> None:
-        processes = []
+        found: dict[str, Process | None] = {}
         for exec_id in exec_ids:
             opened = self._journal.get(KIND, exec_id, Opened)
-            if opened is not None:
-                found = opened.process or self._engine.exec_process(opened.handle, exec_id)
-                processes += [found] if found else []
-        hang_up(processes, GRACE_S)
-        for exec_id in exec_ids:
+            if opened is None:
+                continue
+            try:
+                process = opened.process or self._engine.exec_process(opened.handle, exec_id)
+            except errors.DriverError as error:
+                LOG.warning("command %s is ended by the agent's next start: %s", exec_id, error)
+            else:
+                found[exec_id] = process
+        hang_up([process for process in found.values() if process is not None], GRACE_S)
+        for exec_id in found:
             self._journal.drop(KIND, exec_id)
 
 

@@ -23,6 +23,7 @@ from dolium.model.metric import Source
 if TYPE_CHECKING:
     from dolium.api.auth import Options
     from dolium.beside.engine import Engine
+    from dolium.cli.control import Part
     from dolium.cli.roles import Conducting
     from dolium.metrics.registry import Registry
     from dolium.store.store import Store
@@ -98,13 +99,8 @@ def _start(
     _say("engine", beside.start())
     stack.callback(beside.stop)
     figures = watching.beside(config, "api", registry)
-    for part in (
-        *(hosting.heartbeats, api.server, api_tls, consoles, console_tls),
-        *(figures, conducting.conductor),
-    ):
-        if part:
-            part.start()
-            stack.callback(part.stop)
+    parts = (hosting.heartbeats, api.server, api_tls, consoles, console_tls, figures)
+    _begin(stack, *parts, conducting.conductor)
     host.join(beside.socket)
     agent = host.agent(LocalControl(hosting.hosts))
     link.join(config.host, agent)
@@ -119,6 +115,13 @@ def _start(
     keystone.watch(lambda sentence: LOG.warning("%s", sentence))
     beside.watch(lambda sentence: LOG.warning("%s", sentence))
     return _running(config, keystone, beside)
+
+
+def _begin(stack: contextlib.ExitStack, *parts: Part | None) -> None:
+    for part in parts:
+        if part is not None:
+            part.start()
+            stack.callback(part.stop)
 
 
 def _registry(store: Store, conducting: Conducting) -> Registry:

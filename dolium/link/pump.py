@@ -21,6 +21,10 @@ BUFFER = 65536
 """More than a TLS record, so that nothing is left inside the ssl module after a read."""
 LINGER_S = 5.0
 """How long the other end may take to hang up after it was told that this one has ended."""
+STALL_S = 300.0
+"""How long a process may read nothing of what was typed when all buffers are full. Until then
+nobody could find out that who typed it has left.
+"""
 KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
@@ -30,6 +34,7 @@ KEEPALIVE = (
 )
 """A machine that went without a word is found out after a minute; a keystroke goes at once."""
 
+NEVER = float("inf")
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -50,7 +55,7 @@ class Pump:
         self._new: deque[_Pair] = deque()
         self._pairs: set[_Pair] = set()
         self._ending: set[_Pair] = set()
-        """Those of which one end has hung up."""
+        """Those that are over at some time if nothing happens."""
         self._stopping = False
         self._selector: selectors.BaseSelector
         self._wake: socket.socket
@@ -117,7 +122,7 @@ class Pump:
                 self._pairs.add(pair)
                 self._turn(pair, pair.far.source, 0)
             now = time.monotonic()
-            for pair in [each for each in self._ending if each.until <= now]:
+            for pair in [each for each in self._ending if each.until() <= now]:
                 self._end(pair)
         for pair in [*self._pairs, *self._new]:
             self._end(pair)
@@ -128,7 +133,7 @@ class Pump:
     def _patience(self) -> float | None:
         if not self._ending:
             return None
-        return max(0.0, min(pair.until for pair in self._ending) - time.monotonic())
+        return max(0.0, min(pair.until() for pair in self._ending) - time.monotonic())
 
     def _turn(self, pair: _Pair, sock: object, events: int) -> None:
         if pair not in self._pairs:
@@ -138,8 +143,8 @@ class Pump:
             if not pair.over:
                 for each, wanted in pair.wants():
                     self._watch(pair, each, wanted)
-                if pair.until < float("inf"):
-                    self._ending.add(pair)
+                ends = pair.until() < NEVER
+                (self._ending.add if ends else self._ending.discard)(pair)
                 return
         except (OSError, ValueError) as error:
             LOG.info("a console broke off: %s", error)
@@ -169,7 +174,7 @@ class Pump:
 class _Way:
     """One direction."""
 
-    __slots__ = ("over", "pending", "sink", "source", "through", "void")
+    __slots__ = ("over", "pending", "sink", "source", "stuck", "through", "void")
 
     def __init__(
         self, source: socket.socket, sink: socket.socket, through: Callable[[bytes], bytes]
@@ -180,6 +185,8 @@ class _Way:
         """Nothing more comes."""
         self.void = False
         """Nobody takes it any more; it is read all the same, to see it end."""
+        self.stuck = NEVER
+        """Since when nothing of what is pending was taken."""
 
     def read(self) -> None:
         try:
@@ -198,13 +205,14 @@ class _Way:
         try:
             if self.pending:
                 self.pending = self.pending[self.sink.send(self.pending) :]
+                self.stuck = time.monotonic() if self.pending else NEVER
         except _LATER:
-            pass
+            self.stuck = min(self.stuck, time.monotonic())
         except OSError:
             self.give_up()
 
     def give_up(self) -> None:
-        self.pending, self.void = b"", True
+        self.pending, self.void, self.stuck = b"", True, NEVER
 
 
 class _Pair:
@@ -220,9 +228,8 @@ class _Pair:
     ) -> None:
         self.near, self.far = _Way(near, far, through), _Way(far, near, bytes)
         self.near.pending = through(early) if early else b""
-        self.until = float("inf")
-        """When it is over in any case."""
         self.over = False
+        self._until = NEVER
         self._ended = ended
         for sock in (near, far):
             sock.setblocking(False)
@@ -246,10 +253,14 @@ class _Pair:
         """
         if other.over or way is self.far:
             self.over = True
-        elif self.until == float("inf"):
+        elif self._until == NEVER:
             other.give_up()
-            self.until = time.monotonic() + LINGER_S
+            self._until = time.monotonic() + LINGER_S
             way.sink.shutdown(socket.SHUT_WR)
+
+    def until(self) -> float:
+        """When it is over if nothing happens."""
+        return min(self._until, self.far.stuck + STALL_S)
 
     def wants(self) -> list[tuple[socket.socket, int]]:
         """What to wait for, on which socket."""

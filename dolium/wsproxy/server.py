@@ -17,7 +17,7 @@ from asyncio import sslproto
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from msgspec import Struct
 from websockets.asyncio.server import ServerConnection, serve
@@ -130,7 +130,7 @@ class Server:
         self.port = listening.getsockname()[1]
         ready = threading.Event()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(listening, ready)), name="wsproxy", daemon=True
+            target=self._run, args=(listening, ready), name="wsproxy", daemon=True
         )
         self._thread.start()
         ready.wait()
@@ -146,6 +146,14 @@ class Server:
     def figures(self) -> list[Value]:
         """For who watches this process."""
         return [Value(CONSOLES, self._open)]
+
+    def _run(self, listening: socket.socket, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(listening, ready))
+        except Exception:
+            LOG.exception("the websocket proxy ended")
+        finally:
+            ready.set()
 
     async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -222,12 +230,10 @@ class Server:
         self._open -= 1
 
     def _check_origin(self, request: Request) -> None:
-        headers = request.headers
-        origins = headers.get_all("Origin")
         origin.check(
-            ", ".join(origins) if origins else None,
-            headers.get("Host", ""),
-            headers.get("X-Forwarded-Proto"),
+            _header(request, "Origin"),
+            _header(request, "Host") or "",
+            _header(request, "X-Forwarded-Proto"),
             self._options.base_url,
             self._options.allowed_origins,
         )
@@ -298,9 +304,15 @@ def _watched(client: ServerConnection, request: Request) -> Response | None:
     return client.respond(200, "OK\n") if request.path == "/healthcheck" else None
 
 
+def _header(request: Request, name: str) -> str | None:
+    """One that came several times is one that nobody understands."""
+    values = request.headers.get_all(name)
+    return ", ".join(values) if values else None
+
+
 def _asked(path: str) -> tuple[str, str, str]:
     """Token, container and command of an address; raises BadToken when it was never handed out."""
-    query = parse_qs(urlsplit(path).query, keep_blank_values=True)
+    query = parse_qs(path.partition("?")[2], keep_blank_values=True)
     token, uuid, exec_id = (query.get(name, [""])[0] for name in ("token", "uuid", "exec_id"))
     if not (_TOKEN.fullmatch(token) and _UUID.fullmatch(uuid)):
         raise errors.BadToken()

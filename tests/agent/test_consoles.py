@@ -101,7 +101,7 @@ def test_what_is_not_there(bench: Bench) -> None:
 
 def test_an_unknown_outcome_is_looked_after(bench: Bench) -> None:
     exec_id = bench.engine.exec_create(bench.handle, ["sh"])
-    bench.engine.fail("exec_start", errors.Unanswered(what="It", why="silence"), after=True)
+    bench.engine.fail("exec_start", errors.Unanswered(what="It", why="silence"))
     with pytest.raises(errors.Unanswered):
         bench.open("exec_start", exec_id=exec_id)
     eventually(lambda: bench.engine.calls["exec_process"] == 1)

@@ -82,7 +82,8 @@ def test_no_collection_shows_another_projects_things(cloud: Cloud, route: Route)
 def test_a_reader_may_look_and_nothing_else(cloud: Cloud, route: Route) -> None:
     uuid = _running(cloud)
     reply = cloud.call(route.verb, _path(route, uuid), who="rita", version=_version(route), body={})
-    if route.verb == "GET" and route not in OPERATORS:
+    types = route.rule == "container:attach"  # a GET, and whoever is let in may type
+    if route.verb == "GET" and route not in OPERATORS and not types:
         assert reply.status in (200, 404)  # 404: there is no action req-1
     else:
         assert reply.status == 403

@@ -9,12 +9,14 @@ import ssl
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from dolium import errors
-from dolium.link import tls
+from dolium.link import https_agent, tls
+from dolium.link.endpoints import Endpoint, Endpoints
 from dolium.link.https import HttpsControl, place, towards
 from dolium.link.https_agent import HostEnd
 from dolium.link.https_client import Wire
@@ -96,6 +98,34 @@ def test_an_agent_that_starts_again_is_asked_at_its_new_place(control: Control) 
         end.control.hello(hello(HOST, boot))
         assert control.link.ask(HOST, question) == Answer(value="u")
         end.stop()
+
+
+def test_an_agent_that_is_older_than_consoles_says_so(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.enrol(HOST)
+    end = control.join(HOST)
+    served = Endpoints
+
+    def older(table: dict[str, Endpoint], *rest: Any) -> Endpoints:
+        del table["console"]
+        return served(table, *rest)
+
+    monkeypatch.setattr(https_agent, "Endpoints", older)
+    end.serve(Echo())
+    end.control.hello(hello(HOST, "boot"))
+    with pytest.raises(errors.NotOffered, match=f"The agent of {HOST} does not offer consoles"):
+        control.link.open(HOST, Question(what="attach", uuid="u"))
+
+
+def test_a_host_opens_no_console_of_another(control: Control) -> None:
+    control.enrol(HOST)
+    control.enrol("other")
+    end, other = control.join(HOST), control.join("other")
+    end.serve(Echo())
+    thief = Wire("127.0.0.1", end.port, other._identity.client, lambda peer: True)
+    with pytest.raises(errors.Untrusted, match="not for a host"):
+        thief.upgrade("console", msgspec.json.encode(Question(what="attach", uuid="u")), 10.0)
 
 
 def test_waiting_polls_go_home_when_the_server_stops(control: Control) -> None:

@@ -213,6 +213,17 @@ def test_pages_of_others_are_refused_before_the_token_is_looked_at(
         pass
 
 
+def test_headers_that_come_twice_are_no_bug(server: Server, desk: Desk) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
+        client.sendall(
+            f"GET //[{URL} HTTP/1.1\r\nHost: x\r\nHost: y\r\nOrigin: http://x\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert client.recv(100).startswith(b"HTTP/1.1 403 ")
+    assert desk.asked == []
+
+
 def test_what_is_no_websocket_opens_nothing(server: Server, desk: Desk) -> None:
     plain = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     plain.request("GET", URL)
