@@ -57,6 +57,13 @@ ROUTES = (
     Route("POST", f"{_ONE}/unpause", container_verbs.unpause, "container:unpause"),
     Route("POST", f"{_ONE}/kill", container_verbs.kill, "container:kill"),
     Route("POST", f"{_ONE}/rename", container_verbs.rename, "container:rename", until=13),
+    Route(
+        "POST",
+        f"{_ONE}/resize_container",
+        container_verbs.resize_container,
+        "container:resize_container",
+        since=19,
+    ),
     Route("GET", f"{_ONE}/logs", container_verbs.logs, "container:logs"),
     Route("POST", f"{_ONE}/execute", container_verbs.execute, "container:execute"),
     Route("GET", f"{_ONE}/top", container_verbs.top, "container:top"),

@@ -15,7 +15,7 @@ from dolium.api.call import ACCEPTED, Answer, Call
 from dolium.api.fields import Check, Wrong, read
 from dolium.api.zun.container_spec import NAME
 from dolium.api.zun.containers import shown
-from dolium.model.container import QUESTIONS, Verb, check
+from dolium.model.container import ASKS, QUESTIONS, Verb, check
 
 LONGEST_STOP_S = 3600
 """How long a stop may wait at most: a host does only so much at once."""
@@ -66,6 +66,15 @@ def rename(call: Call) -> Answer:
     if name == call.row.name:
         raise errors.Conflict(why="The new name for the container is the same as the old name.")
     return shown(call, call.service.containers.patch(call.context, call.row, name=name), 200)
+
+
+def resize_container(call: Call) -> Answer:
+    """`POST resize_container?cpu=&memory=&name=&auto_heal=`: `PATCH`, answered as it was before."""
+    changed = call.service.body.patch(call.params())
+    row = call.row
+    check("resize_container", ASKS[Verb.UPDATE].allowed, row.uuid, row.status)
+    call.service.containers.patch(call.context, row, **changed)
+    return shown(call, row, 202)
 
 
 def logs(call: Call) -> Answer:
