@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from dolium.drivers.engine.base import Facts
+from dolium.model.container import Verb
 from dolium.model.host import Inventory
 
 
@@ -41,4 +42,5 @@ def inventory(host: str, place: Place, facts: Facts) -> Inventory:
         compute_node=place.compute_node,
         labels=place.labels,
         enable_cpu_pinning=place.enable_cpu_pinning,
+        verbs=tuple(map(str, Verb)),
     )

@@ -16,6 +16,7 @@ LOG = logging.getLogger(__name__)
 CALLS = (
     *("facts", "pull", "wire", "unwire", "wired", "create", "start", "rejoin", "stop", "kill"),
     *("pause", "unpause", "update", "remove", "look", "listing", "logs", "execute", "top", "stats"),
+    *("get_archive", "put_archive", "connect", "disconnect"),
 )
 """What is measured: all but what only reads a file or never ends."""
 

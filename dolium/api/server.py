@@ -29,13 +29,16 @@ class Server(Serving):
         threads: int = 16,
         context: Callable[[], ssl.SSLContext] | None = None,
         meter: Meter | None = None,
+        body: int = MOST_BODY,
     ) -> None:
-        """Port 0 takes a free one; `port` tells which after the start. context: TLS."""
+        """Port 0 takes a free one; `port` tells which after the start. context: TLS. body: bytes
+        of the largest one.
+        """
         size = Size(
             threads=threads,
             connections=8 * threads,
             header=MOST_HEADERS,
-            body=MOST_BODY,
+            body=body,
         )
         super().__init__(
             app, listen, port, size, name="api", group="[api]", context=context, meter=meter

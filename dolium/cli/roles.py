@@ -10,6 +10,7 @@ import msgspec
 from dolium import conf, errors
 from dolium.api import app
 from dolium.api.auth import Auth
+from dolium.api.call import largest
 from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.cli import arbiter
@@ -144,7 +145,7 @@ class Api:
         self.server = Server(
             app.make(
                 containers,
-                Questions(link, config.engine.execute_timeout_s),
+                Questions(link, config.engine.execute_timeout_s, config.limits),
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
                 auth,
@@ -157,4 +158,5 @@ class Api:
             config.api.threads,
             tls.context if tls else None,
             store.meter,
+            largest(config.limits),
         )

@@ -44,6 +44,8 @@ class Task(StrEnum):
     UNPAUSING = "container_unpausing"
     KILLING = "container_killing"
     REBUILDING = "container_rebuilding"
+    NETWORK_ATTACHING = "network_attaching"
+    NETWORK_DETACHING = "network_detaching"
 
 
 class Wanted(StrEnum):
@@ -79,6 +81,8 @@ class Verb(StrEnum):
     UNPAUSE = "unpause"
     UPDATE = "update"
     REBUILD = "rebuild"
+    NETWORK_ATTACH = "network_attach"
+    NETWORK_DETACH = "network_detach"
     DELETE = "delete"
 
 
@@ -102,6 +106,7 @@ def _any(*statuses: Status) -> frozenset[Status]:
 _S = Status
 _RESTING = _any(_S.CREATED, _S.STOPPED, _S.ERROR)
 _STEADY = _any(_S.CREATED, _S.RUNNING, _S.STOPPED, _S.PAUSED)
+_THERE = _any(*_S) - _any(_S.DELETING, _S.DELETED)
 _REDOABLE = _any(_S.CREATED, _S.RUNNING, _S.STOPPED, _S.ERROR)
 
 ASKS: dict[Verb, Ask] = {
@@ -114,6 +119,8 @@ ASKS: dict[Verb, Ask] = {
     Verb.UNPAUSE: Ask(_any(_S.PAUSED), None, Task.UNPAUSING, Wanted.RUNNING),
     Verb.UPDATE: Ask(_STEADY),
     Verb.REBUILD: Ask(_REDOABLE, _S.REBUILDING, Task.REBUILDING),
+    Verb.NETWORK_ATTACH: Ask(_THERE, None, Task.NETWORK_ATTACHING),
+    Verb.NETWORK_DETACH: Ask(_THERE, None, Task.NETWORK_DETACHING),
     Verb.DELETE: Ask(
         _any(_S.CREATED, _S.ERROR, _S.STOPPED, _S.DELETED, _S.DEAD),
         _S.DELETING,
@@ -125,9 +132,9 @@ ASKS: dict[Verb, Ask] = {
 
 DELETE_FORCE = _any(*_S) - _any(_S.PAUSED)
 DELETE_AFTER_STOP = ASKS[Verb.DELETE].allowed | _any(
-    _S.RUNNING, _S.CREATING, _S.RESTARTING, _S.UNKNOWN
+    _S.RUNNING, _S.CREATING, _S.RESTARTING, _S.REBUILDING, _S.UNKNOWN
 )
-"""Wider than Zun's, where what hangs in the last three can be deleted by administrators only:
+"""Wider than Zun's, where what hangs in the last four can be deleted by administrators only:
 here a deletion supersedes whatever is going on, so its owner may give it up."""
 
 QUESTIONS: dict[str, frozenset[Status]] = {

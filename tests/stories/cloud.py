@@ -79,7 +79,7 @@ class Cloud:
         self.registry.read(Figures(self.world.store, self.world.clock).read)
         self.app = make(
             containers=self.world.containers,
-            questions=Questions(link, 5.0),
+            questions=Questions(link, 5.0, options.limits),
             networks=self.world.networks,
             services=self.world.services,
             auth=People(),

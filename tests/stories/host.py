@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from base64 import b64decode, b64encode
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
+from dolium import errors
+from dolium.drivers.engine import fake_files
 from dolium.model.container import Look, Seen, State, Verb, Wanted
 from dolium.model.wish import Answer, Command, Question, Result, Wish
 from tests.control.world import HOST, World
@@ -22,6 +26,7 @@ _AFTER = {
     Verb.STOP: State.EXITED,
     Verb.KILL: State.EXITED,
 }
+_MAKES = (Verb.CREATE, Verb.REBUILD)
 
 
 class _Box(Struct):
@@ -29,6 +34,7 @@ class _Box(Struct):
     started_at: float | None = None
     finished_at: float | None = None
     argv: tuple[str, ...] = ()
+    files: fake_files.Files = field(default_factory=fake_files.FOLDERS.copy)
 
 
 class Host:
@@ -48,7 +54,7 @@ class Host:
 
     def _obey(self, wish: Wish, command: Command) -> None:
         world, now = self._world, self._world.clock.now()
-        if command.verb is Verb.CREATE and MISSING in wish.spec.image:
+        if command.verb in _MAKES and MISSING in wish.spec.image:
             why = f"Image {wish.spec.image} could not be found: no registry has it"
             self._report(wish, self._result(command, why), None)
             return
@@ -62,8 +68,10 @@ class Host:
             )
             world.post(fact)
             return
+        if command.verb in _MAKES:
+            self._boxes[wish.uuid] = _Box(State.CREATED)
         box = self._boxes.setdefault(wish.uuid, _Box(State.CREATED))
-        if command.verb is Verb.CREATE and wish.wanted is Wanted.RUNNING:
+        if command.verb in _MAKES and wish.wanted is Wanted.RUNNING:
             box.state, box.started_at = State.RUNNING, now
         elif command.verb in _AFTER:
             box.state = _AFTER[command.verb]
@@ -103,9 +111,11 @@ class Host:
         self._world.post(fact)
 
     def answer(self, question: Question) -> Answer:
-        """Logs, execute, top and stats."""
+        """Logs, execute, top, stats and archives."""
         asked: dict[str, Any] = question.params
         box = self._boxes[question.uuid]
+        if question.what.endswith("_archive"):
+            return self._archive(box, question.what, asked)
         if question.what == "logs":
             return Answer(value=f"hello from {shlex.join(box.argv)}\n")
         if question.what == "execute":
@@ -122,6 +132,18 @@ class Host:
         usage = ["memory_limit", "cpu_ns", "system_cpu_ns", "memory"]
         usage += ["read", "written", "received", "sent"]
         return Answer(value=dict.fromkeys(usage, 0))
+
+    def _archive(self, box: _Box, what: str, asked: dict[str, Any]) -> Answer:
+        try:
+            if what == "put_archive":
+                fake_files.put(box.files, asked["path"], b64decode(asked["data"]))
+                return Answer()
+            at = self._world.clock.now()
+            found = fake_files.get(box.files, asked["path"], asked["most"], at)
+        except errors.Error as error:
+            return Answer(code=error.code, facts=error.facts)
+        data = b64encode(found.data).decode()
+        return Answer(value={"data": data, "stat": msgspec.to_builtins(found.stat)})
 
 
 def _executed(argv: list[str]) -> dict[str, Any]:

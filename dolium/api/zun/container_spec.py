@@ -32,6 +32,7 @@ from dolium.model import hints as model_hints
 from dolium.model.container import RestartPolicy, Spec
 
 NAME = text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+IMAGE_DRIVER = choice("docker", None, "None")
 ARRAYS_SINCE = 20
 """From this version on `command` is an array; before, a line for a shell to split."""
 
@@ -232,7 +233,7 @@ class Body:
             "restart_policy": restart_policy,
             "interactive": switch,
             "tty": switch,
-            "image_driver": choice("docker", None, "None"),
+            "image_driver": IMAGE_DRIVER,
             "security_groups": security_groups,
             "hints": hints,
             "mounts": objects,

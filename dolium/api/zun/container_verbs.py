@@ -13,7 +13,7 @@ from dolium import errors
 from dolium.api import fields
 from dolium.api.call import ACCEPTED, Answer, Call
 from dolium.api.fields import Check, Wrong, read
-from dolium.api.zun.container_spec import NAME
+from dolium.api.zun.container_spec import IMAGE_DRIVER, NAME, image
 from dolium.api.zun.containers import shown
 from dolium.model.container import ASKS, QUESTIONS, Verb, check
 
@@ -57,6 +57,14 @@ def _ask(call: Call, verb: Verb, checks: dict[str, Check]) -> Answer:
     given = read(call.params(), checks)
     params = {name: value for name, value in given.items() if value is not None}
     call.service.containers.ask(call.context, call.row, verb, params)
+    return ACCEPTED
+
+
+def rebuild(call: Call) -> Answer:
+    """`POST rebuild?image=&image_driver=`: makes it anew, on the addresses it has."""
+    given = read(call.params(), {"image": _image, "image_driver": lambda value: value})
+    fields.one("image_driver", given.get("image_driver"), IMAGE_DRIVER, errors.InvalidDriver)
+    call.service.containers.rebuild(call.context, call.row, given.get("image"))
     return ACCEPTED
 
 
@@ -154,6 +162,10 @@ def since(value: Any) -> int | None:
         except ValueError:
             continue
     raise Wrong(f"{text!r} is neither seconds since the epoch nor YYYY-MM-DD HH:MM:SS,mmm")
+
+
+def _image(value: Any) -> str | None:
+    return None if value in (None, "None") else str(image(value))
 
 
 def _ps_args(value: Any) -> str | None:

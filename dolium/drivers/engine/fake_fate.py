@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from dolium import errors
-from dolium.drivers.engine import base
+from dolium.drivers.engine import base, fake_files
 from dolium.drivers.engine.fake_process import Plan
 from dolium.model.clock import Clock, SystemClock
 from dolium.model.container import Spec, State
@@ -61,6 +61,7 @@ class Box:
     error: str | None = None
     starts: int = 0
     signals: list[str] = field(default_factory=list)
+    files: fake_files.Files = field(default_factory=fake_files.FOLDERS.copy)
     output: list[tuple[float, str, bytes]] = field(default_factory=list)
     """Epoch seconds, stream, bytes; may lie in the future."""
 
