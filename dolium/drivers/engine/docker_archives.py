@@ -39,6 +39,11 @@ class Archives:
                     raise errors.Oversized(what=f"The archive of {path}", most=most)
         return Archive(stat=stat, data=bytes(kept))
 
+    def check(self, handle: str, path: str) -> None:
+        """Raise NoPath unless the path is there."""
+        with _found(path):
+            self._client.raw("HEAD", f"/containers/{handle}/archive", query={"path": path})
+
     def put(self, handle: str, path: str, data: bytes) -> None:
         """Unpack a tar in a folder; raises NoPath."""
         with _found(path):

@@ -76,6 +76,11 @@ class Podman(Docker):
             "Processes": [row.split(maxsplit=len(titles) - 1) for row in rows],
         }
 
+    def put_archive(self, handle: str, path: str, data: bytes) -> None:
+        """See base. Podman would make a folder that is not there."""
+        self._archives.check(handle, path)
+        super().put_archive(handle, path, data)
+
     def update(self, handle: str, spec: Spec) -> None:
         """See base."""
         raise errors.NotOffered(driver=self.name, what="changing limits")
