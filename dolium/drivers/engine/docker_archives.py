@@ -58,6 +58,7 @@ def _found(path: str) -> Iterator[None]:
     try:
         yield
     except errors.Absent as error:
-        if str(error.facts["what"]).startswith("Container "):
+        what = str(error.facts["what"])
+        if what.startswith("Container ") or "no such container" in what:
             raise
         raise errors.NoPath(path=path) from None
