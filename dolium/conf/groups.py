@@ -147,9 +147,21 @@ class Limits(Struct, frozen=True):
         int, _about("Largest archive of files copied in or out at once, in MiB.", ge=1, le=5)
     ] = 4
 
+    maximum_file: Annotated[
+        int,
+        _about(
+            "Largest file given with a container (`mounts` of type bind), in KiB.", ge=1, le=512
+        ),
+    ] = 64
+
+    @property
+    def file(self) -> int:
+        """Bytes of the largest file."""
+        return self.maximum_file << 10
+
     @property
     def archive(self) -> int:
-        """The same in bytes."""
+        """Bytes of the largest archive."""
         return self.maximum_archive << 20
 
 

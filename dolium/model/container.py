@@ -6,6 +6,7 @@ Statuses, task states and which action is allowed in which status are the contai
 
 from __future__ import annotations
 
+from base64 import b64decode
 from enum import StrEnum
 from typing import Any
 
@@ -247,6 +248,12 @@ class Spec(Struct, frozen=True, kw_only=True):
     hints: dict[str, Any] = field(default_factory=dict)
     availability_zone: str | None = None
     requested_host: str | None = None
+
+    @property
+    def files(self) -> list[tuple[str, bytes]]:
+        """Files that are given with it, by their places in it."""
+        binds = (mount for mount in self.mounts if mount.get("type") == "bind")
+        return [(mount["destination"], b64decode(mount["source"])) for mount in binds]
 
     @property
     def cpu_m(self) -> int:

@@ -69,7 +69,9 @@ class Host:
             world.post(fact)
             return
         if command.verb in _MAKES:
-            self._boxes[wish.uuid] = _Box(State.CREATED)
+            box = self._boxes[wish.uuid] = _Box(State.CREATED)
+            for path, content in wish.spec.files:
+                fake_files.inject(box.files, path, content)
         box = self._boxes.setdefault(wish.uuid, _Box(State.CREATED))
         if command.verb in _MAKES and wish.wanted is Wanted.RUNNING:
             box.state, box.started_at = State.RUNNING, now

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -59,12 +58,4 @@ def _bytes(data: str, version: int) -> bytes:
             return data.encode("latin-1")
         except UnicodeEncodeError:
             raise errors.Invalid(field="data", why="It has characters that are no byte.") from None
-    return decoded("data", data)
-
-
-def decoded(field: str, data: str) -> bytes:
-    """What a field holds in base 64, which may have line breaks; raises InvalidBase64."""
-    try:
-        return b64decode("".join(data.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise errors.InvalidBase64(field=field) from None
+    return fields.decoded("data", data)

@@ -153,7 +153,8 @@ class Engine(ABC):
     def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
         """After the image is there: make the container, not started; returns the handle.
 
-        A container of that name with equal labels is adopted. No plugs: network `none`.
+        A container of that name with equal labels is adopted. No plugs: network `none`. The files
+        of the spec are in it, and folders around them.
         """
 
     @abstractmethod

@@ -130,6 +130,8 @@ class Docker(base.Engine):
                 connected: set[str] = set()
             except _Exists:
                 handle, connected = self._adopt(name, labels)
+            for path, content in spec.files:
+                self._archives.inject(handle, path, content)
             for plug in plugs[1:]:
                 if bodies.network_name(plug.network.uuid) not in connected:
                     self._networks.join(handle, plug)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import posixpath
+import tarfile
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,17 +42,47 @@ class Archives:
                     raise errors.Oversized(what=f"The archive of {path}", most=most)
         return Archive(stat=stat, data=bytes(kept))
 
+    def inject(self, handle: str, path: str, content: bytes) -> None:
+        """Write one file, whose folders are made where they are missing."""
+        folder = posixpath.dirname(path)
+        while not self._has(handle, folder):
+            folder = posixpath.dirname(folder)
+        self.put(handle, folder, packed(posixpath.relpath(path, folder), content))
+
+    def _has(self, handle: str, folder: str) -> bool:
+        try:
+            self.check(handle, folder)
+        except errors.NoPath:
+            return folder == "/"
+        return True
+
     def check(self, handle: str, path: str) -> None:
         """Raise NoPath unless the path is there."""
         with _found(path):
             self._client.raw("HEAD", f"/containers/{handle}/archive", query={"path": path})
 
     def put(self, handle: str, path: str, data: bytes) -> None:
-        """Unpack a tar in a folder; raises NoPath."""
+        """Unpack a tar in a folder; raises NoPath, and Refused for a file where a folder is."""
+        query = {"path": path, "noOverwriteDirNonDir": "1"}
         with _found(path):
-            self._client.raw(
-                "PUT", f"/containers/{handle}/archive", query={"path": path}, body=data
-            )
+            self._client.raw("PUT", f"/containers/{handle}/archive", query=query, body=data)
+
+
+def packed(name: str, content: bytes) -> bytes:
+    """A tar of one file and the folders around it. All in the container may read them: it is the
+    user's own, and who runs in it need not be root.
+    """
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as tar:
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            folder = tarfile.TarInfo("/".join(parts[:depth]))
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
+        file = tarfile.TarInfo(name)
+        file.size, file.mode = len(content), 0o644
+        tar.addfile(file, io.BytesIO(content))
+    return output.getvalue()
 
 
 @contextmanager

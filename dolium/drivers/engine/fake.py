@@ -128,6 +128,8 @@ class Fake(Fate, base.Engine):
             labels=labels,
             image=image,
         )
+        for path, content in spec.files:
+            fake_files.inject(box.files, path, content)
         self.boxes[name] = box
         self._tell(box, "create")
         return box.handle

@@ -48,6 +48,17 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes | None) -> None:
     tar.addfile(entry, io.BytesIO(content or b""))
 
 
+def inject(files: Files, path: str, content: bytes) -> None:
+    """Write one file, and folders around it."""
+    folder = posixpath.dirname(path)
+    while folder not in files:
+        files[folder] = None
+        folder = posixpath.dirname(folder)
+    if path in files and files[path] is None:
+        raise errors.Refused(why=f"{path} is a directory")
+    files[path] = content
+
+
 def put(files: Files, path: str, data: bytes) -> None:
     """Unpack a tar in a folder; raises NoPath, Refused."""
     whole = posixpath.normpath(posixpath.join("/", path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64encode
 
 import pytest
 
@@ -415,6 +416,36 @@ def test_archives_that_are_too_large_or_none(bench: Bench) -> None:
         bench.engine.put_archive(handle, "/tmp/large", tar(("x", b"")))
     with pytest.raises(errors.Refused):
         bench.engine.put_archive(handle, "/tmp", b"no tar" * 1000)
+
+
+def test_files_given_with_it(bench: Bench) -> None:
+    bench.needs("archive")
+    binary = bytes(range(256))
+    places = {"/data/deep/x.bin": binary, "/etc/y": b"y", "/z": b""}
+    mounts = [
+        {"type": "bind", "source": b64encode(content).decode(), "destination": place}
+        for place, content in places.items()
+    ]
+    labels = bench.create(*ENDLESS, mounts=mounts)
+    handle = bench.look(labels).handle
+    bench.create(*ENDLESS, mark=labels, mounts=mounts)  # who was killed tries again
+    bench.engine.start(handle)
+    for place, content in places.items():
+        found = bench.engine.get_archive(handle, place, 1 << 20)
+        assert untar(found.data) == {place.rpartition("/")[2]: content}
+        assert found.stat.mode == 0o644
+    if not isinstance(bench.engine, Fake):
+        modes = bench.engine.execute(handle, ["stat", "-c", "%a", "/data", "/data/deep"], 20)
+        assert modes.output == b"755\n755\n"
+        assert bench.engine.execute(handle, ["rm", "/data/deep/x.bin"], 20).exit_code == 0
+
+
+def test_a_file_where_a_folder_is(bench: Bench) -> None:
+    bench.needs("archive")
+    mount = {"type": "bind", "source": b64encode(b"x").decode(), "destination": "/etc"}
+    with pytest.raises(errors.Refused):
+        bench.create(*ENDLESS, mounts=[mount])
+    assert bench.engine.listing(bench.deployment) == []
 
 
 def test_events(bench: Bench) -> None:
