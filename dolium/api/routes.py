@@ -67,6 +67,7 @@ ROUTES = (
         "container:resize_container",
         since=19,
     ),
+    Route("POST", f"{_ONE}/commit", container_verbs.commit, "container:commit"),
     Route("GET", f"{_ONE}/logs", container_verbs.logs, "container:logs"),
     Route("POST", f"{_ONE}/execute", container_verbs.execute, "container:execute"),
     Route("GET", f"{_ONE}/top", container_verbs.top, "container:top"),

@@ -101,7 +101,7 @@ def _task(left: list[Command], fact: Fact) -> str | None:
 def _observations(row: Observed, fact: Fact) -> dict[str, Any]:
     if fact.seen is None:
         return {}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"health": fact.seen.health.value if fact.seen.health else None}
     if fact.seen.started_at is not None:
         values["started_at"] = fact.seen.started_at
     if fact.seen.state in (State.EXITED, State.DEAD):

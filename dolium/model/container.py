@@ -70,6 +70,14 @@ class State(StrEnum):
     ABSENT = "absent"
 
 
+class Health(StrEnum):
+    """What an engine's checks say of a running container."""
+
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
 class Verb(StrEnum):
     """What can be asked of a container; also the `action` of its journal."""
 
@@ -329,6 +337,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     error: str | None = None
     """The engine's own words about the last start or exit."""
+    health: Health | None = None
+    """None: it does not run, or nothing checks it."""
     look: Look | UnsetType = UNSET
     """UNSET in listings that do not tell."""
 

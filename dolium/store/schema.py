@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0010"
+HEAD = "0011"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -143,6 +143,7 @@ containers = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("exit_code", Integer),
+    Column("health", String(16)),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double),
     Column("spec", _Blob, nullable=False),

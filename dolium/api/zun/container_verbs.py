@@ -85,6 +85,15 @@ def resize_container(call: Call) -> Answer:
     return shown(call, row, 202)
 
 
+def commit(call: Call) -> Answer:
+    """`POST commit?repository=&tag=`, refused until there is somewhere to keep the image."""
+    checks = {"repository": fields.text(1, 255, null=False), "tag": fields.text(1, 128)}
+    read(call.params(), checks, required=["repository"])
+    _may(call, "commit")
+    why = "Images are kept by Glance, which this cloud does not offer."
+    raise errors.Invalid(field="repository", why=why)
+
+
 def logs(call: Call) -> Answer:
     """`GET logs?stdout=&stderr=&timestamps=&tail=&since=`: a JSON string."""
     checks = dict.fromkeys(("stdout", "stderr", "timestamps"), fields.toggle)

@@ -17,7 +17,7 @@ from dolium.drivers.engine import base, fake_files
 from dolium.drivers.engine.fake_fate import WHAT, Box, Fate, Image, asked
 from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.model.clock import Clock, iso
-from dolium.model.container import Look, Seen, Spec, State
+from dolium.model.container import Health, Look, Seen, Spec, State
 from dolium.model.network import Network
 
 __all__ = ["Box", "Fake", "FakeOptions", "Image"]
@@ -152,6 +152,7 @@ class Fake(Fate, base.Engine):
         box.plan, box.state, box.ends = made, State.RUNNING, self.clock.monotonic() + made.lasts
         box.started_at, box.finished_at, box.exit_code, box.error = now, None, None, None
         box.starts += 1
+        box.health = Health.STARTING if box.spec.healthcheck else None
         box.output.extend((now + line.at, line.stream, line.text) for line in made.lines)
         self._tell(box, "start")
 
@@ -283,7 +284,13 @@ class Fake(Fate, base.Engine):
             hostname=box.spec.hostname or box.handle[-12:],
             entrypoint=list(box.image.entrypoint) if entrypoint is None else entrypoint,
         )
-        return structs.replace(_seen(box), started_at=box.started_at, error=box.error, look=look)
+        return structs.replace(
+            _seen(box),
+            started_at=box.started_at,
+            error=box.error,
+            health=box.health if box.state is State.RUNNING else None,
+            look=look,
+        )
 
     @asked
     def listing(self, deployment: str) -> list[Seen]:
