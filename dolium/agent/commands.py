@@ -149,11 +149,13 @@ def network_attach(p: Pass, command: Command) -> str:
 
 
 def network_detach(p: Pass, command: Command) -> str:
-    """Take it off a network."""
+    """Take it off a network; what is not there now (perhaps because an older generation is about
+    to be replaced, which runs on it still) is made without it.
+    """
     seen, network = p.look(), command.params["network"]
     if seen is not None:
         p.tools.engine.disconnect(seen.handle, str(network))
-    p.tools.wiring.plug(p.wish)  # without that port, which may become no endpoint any more
+        p.tools.wiring.plug(p.wish)  # without that port, which may become no endpoint any more
     return f"is off network {network}"
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from dolium import errors
+from dolium.agent.plugin.ledger import Reserved
 from dolium.model.container import State, Verb
 from tests.agent.stub import NETWORK, Bench, port
 from tests.agent.test_commands import BOX, U, crash, running
@@ -88,3 +89,19 @@ def test_what_the_engine_refuses_is_told(bench: Bench) -> None:
     number = bench.control.plug(U, attached=False)
     bench.settle()
     assert bench.control.results[number].message == "no"
+
+
+def test_what_is_about_to_be_rebuilt_runs_on_its_network_until_then(bench: Bench) -> None:
+    bench.engine.registry_answers = False
+    bench.engine.images.clear()
+    bench.control.plug(U, attached=False)
+    bench.control.rebuild(U)
+    bench.settle(5)
+    assert bench.engine.boxes[BOX].state is State.RUNNING
+    reserved = bench.journal.get("port", U, Reserved)
+    assert reserved and reserved.ports == (port(U),)
+    bench.engine.registry_answers = True
+    bench.settle(60)
+    assert on(bench, f"dolium-{U}-3") == []
+    reserved = bench.journal.get("port", U, Reserved)
+    assert reserved and reserved.ports == ()
