@@ -273,7 +273,8 @@ class Core:
                 own[seen.uuid] = seen
             elif seen.generation < wish.created_generation:
                 self._converge.extra.setdefault(seen.uuid, set()).add(seen.generation)
-                self.agenda.add(seen.uuid)
+                if not self._converge.waits(seen.uuid):
+                    self.agenda.add(seen.uuid)
         for uuid in wishes:
             if every or (
                 not self._converge.waits(uuid)

@@ -146,3 +146,14 @@ def test_it_is_deleted_in_the_midst_of_it(bench: Bench) -> None:
     bench.settle(60)
     assert bench.engine.boxes == {}
     assert U in bench.control.gone
+
+
+def test_the_look_at_everything_respects_its_back_off(bench: Bench) -> None:
+    bench.engine.registry_answers = False
+    bench.control.rebuild(U, image="httpd")
+    bench.settle()
+    pulls = bench.engine.calls["pull"]
+    for _ in range(3):
+        bench.core.look()
+        bench.settle()
+    assert bench.engine.calls["pull"] == pulls
