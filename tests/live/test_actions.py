@@ -94,14 +94,15 @@ def test_a_rebuild_goes_on_after_a_kill(installation: Installation, owned: Owned
     installation.kill()
     installation.start()
     installation.ready()
-    for uuid in uuids:
-        owned.until(uuid, "Running")
-        (action, *_) = owned.client.ask("GET", f"/v1/containers/{uuid}/container_actions")[
-            "containerActions"
-        ]
-        assert (action["action"], action["message"]) == ("rebuild", None)
-    matches.soon(installation)
-    owned.delete(*uuids)
+    with installation.client() as client:
+        again = Owned(client)
+        for uuid in uuids:
+            again.until(uuid, "Running")
+            actions = client.ask("GET", f"/v1/containers/{uuid}/container_actions")
+            last = actions["containerActions"][0]
+            assert (last["action"], last["message"]) == ("rebuild", None)
+        matches.soon(installation)
+        again.delete(*uuids)
 
 
 def links(owned: Owned, uuid: str) -> set[str]:
