@@ -39,7 +39,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
     """Whether containers may have whole CPUs of it for themselves."""
 
     verbs: tuple[str, ...] = ()
-    """What its agent can be asked for; empty: an agent that knows no verb of its time's newest."""
+    """What its agent can be asked for (model.container.Verb); empty: it is older than that."""
 
     @property
     def path(self) -> tuple[str, ...]:

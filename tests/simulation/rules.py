@@ -17,7 +17,7 @@ from dolium.agent.passes import Pass, Tools
 from dolium.control import lost
 from dolium.control.hosts import Hosts
 from dolium.control.placer import Placed, Placer
-from dolium.model.container import Verb
+from dolium.model.container import Verb, Wanted
 from dolium.model.wish import Command, Facts, Result
 from dolium.store import containers, hosts, liveness, projects, schema, services
 from dolium.store.plain import Plain
@@ -111,6 +111,17 @@ def facts_are_compared_by_their_counters(patch: Patch) -> None:
         }
 
     patch.setattr(containers, "hold", hold)
+
+
+def the_older_generation_goes_before_the_newer_is_made(patch: Patch) -> None:
+    """Instead: it is left to whoever finds it."""
+    really = Pass.drop
+
+    def drop(p: Pass, generation: int, timeout_s: int = passes.STOP_S) -> None:
+        if generation >= p.wish.created_generation or p.wish.wanted is Wanted.DELETED:
+            really(p, generation, timeout_s)
+
+    patch.setattr(Pass, "drop", drop)
 
 
 def undo_only_after_a_definite_failure(patch: Patch) -> None:
@@ -316,6 +327,7 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     garbage_goes_only_when_gone_for_certain: {},
     an_older_boot_counts_for_nothing: {"kills": 0.2, "link": 0.4},
     facts_are_compared_by_their_counters: {"link": 0.4, "late": 9, "verb": 30},
+    the_older_generation_goes_before_the_newer_is_made: {},
     undo_only_after_a_definite_failure: {"engine": 0.3, "create": 9},
     what_went_down_with_its_engine_comes_back: {},
     claims_go_with_the_row: {},
