@@ -130,7 +130,7 @@ def rebuild(p: Pass, command: Command) -> str:
     if was := command.params.get("was"):
         p.mark(int(was))  # whatever the journal knows of it
     if not run:
-        p.rest()
+        p.owe_nothing()
     with p.tentative():
         remark = p.make()  # removes the older generation once the image is there
         assert p.seen is not None

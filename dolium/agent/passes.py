@@ -297,8 +297,8 @@ class Pass:
             self.life.launch = None
         self.save()
 
-    def rest(self) -> None:
-        """Forget that it ran: nobody owes it a start any more."""
+    def owe_nothing(self) -> None:
+        """Forget that it ran: no start of it is due any more."""
         life = self.life
         life.running = life.next_at = life.launch = None
         life.rested = False
