@@ -312,6 +312,7 @@ PROMISED: dict[str, float] = {
     "fence": 0,
     "watch": 14,
     "heal": 8,
+    "remake": 0,
 }
 """Only a promise proves anything, and links stay cut."""
 BROKEN: dict[str, float] = {**PROMISED, "races": 1.0, "mend": 3}
@@ -349,7 +350,10 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     a_machine_that_started_again_is_noticed: {"power": 9},
     a_proof_is_about_the_sign_of_life_that_was_seen: BROKEN,
     a_proof_cuts_off_the_boot_it_is_about: {**ABSENT, "cut": 4, "lie": 3},
-    who_takes_from_a_lost_host_asks_whether_it_still_is: {**ABSENT, "off": 4, "races": 1.0},
+    who_takes_from_a_lost_host_asks_whether_it_still_is: {
+        **{**ABSENT, "off": 4, "races": 1.0},
+        "remake": 0,
+    },
     a_silent_host_is_counted_before_it_is_answered: BROKEN,
     without_a_lease_exclusive_ones_stop: PROMISED,
     a_restart_begins_no_new_lease: {**PROMISED, "kills": 0.9},

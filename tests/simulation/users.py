@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 from dolium.control.attachments import Which
 from dolium.control.containers import Containers
@@ -12,10 +11,8 @@ from dolium.model.container import RestartPolicy, Spec, Verb
 from dolium.model.context import Context
 from tests.simulation.machines import GROUPS, ZONES
 
-VERBS = (
-    *(Verb.START, Verb.STOP, Verb.REBOOT, Verb.KILL, Verb.PAUSE, Verb.UNPAUSE, Verb.REBUILD),
-    *(Verb.NETWORK_DETACH, Verb.NETWORK_ATTACH),
-)
+VERBS = (Verb.START, Verb.STOP, Verb.REBOOT, Verb.KILL, Verb.PAUSE, Verb.UNPAUSE)
+REMAKES = (Verb.REBUILD, Verb.REBUILD, Verb.NETWORK_DETACH, Verb.NETWORK_ATTACH)
 
 
 def wished(rng: random.Random, groups: float, heals: float) -> Spec:
@@ -35,20 +32,12 @@ def wished(rng: random.Random, groups: float, heals: float) -> Spec:
     )
 
 
-def ask(
-    containers: Containers,
-    who: Context,
-    row: record.Container,
-    verb: Verb,
-    params: dict[str, Any],
-) -> None:
-    """One action on one container."""
+def remake(containers: Containers, who: Context, row: record.Container, verb: Verb) -> None:
+    """One of REMAKES of one container."""
     match verb:
-        case Verb.REBUILD:
-            containers.rebuild(who, row)
         case Verb.NETWORK_ATTACH:
             containers.attach(who, row, Which(network="default"))
         case Verb.NETWORK_DETACH:
             containers.detach(who, row, Which(network="default"))
         case _:
-            containers.ask(who, row, verb, params)
+            containers.rebuild(who, row)

@@ -187,10 +187,21 @@ class World:
             params = {"signal": self.rng.choice(["SIGKILL", f"SIGX{self.signals}"])}
 
         def ask(process: Process) -> str:
-            users.ask(process.containers, self.who(), row, verb, params)
+            process.containers.ask(self.who(), row, verb, params)
             return row.uuid[:4]
 
         self.attempt(f"user: {verb} {params}", ask)
+
+    def remake(self) -> None:
+        if not (rows := self.rows()):
+            return
+        row, verb = self.rng.choice(rows), self.rng.choice(users.REMAKES)
+
+        def ask(process: Process) -> str:
+            users.remake(process.containers, self.who(), row, verb)
+            return row.uuid[:4]
+
+        self.attempt(f"user: {verb}", ask)
 
     def unpause(self, row: record.Container) -> None:
         """Where nothing else would be allowed."""
@@ -410,6 +421,7 @@ class World:
         (absence.on, 0),
         (absence.tell, 0),
         (absence.lie, 0),
+        (remake, 6),
     )
     """What happens, and how often. Whatever else can befall a Dolium is a method and a row here;
     a profile (chaos.py) may give a row another weight.
