@@ -54,6 +54,12 @@ class InvalidQuery(Invalid):
     text = "Invalid input for query parameters '{field}'. {why}"
 
 
+class InvalidDriver(Invalid):
+    """The same of the name of a driver."""
+
+    code = "dolium.invalid_driver"
+
+
 class Missing(Error):
     """A field nobody can guess."""
 
@@ -89,6 +95,13 @@ class UnknownParameter(Error):
     """A query parameter nobody knows."""
 
     status, code, text = 400, "dolium.unknown_parameter", "Unknown parameters: {names}"
+
+
+class InvalidBase64(Error):
+    """A field that is to be in base 64 and is not."""
+
+    status, code = 400, "dolium.invalid_base64"
+    text = "Invalid Base 64 file data in field '{field}'"
 
 
 class TooNew(Error):
@@ -243,6 +256,30 @@ class HostDown(Error):
     text = "Host {host} does not answer"
 
 
+# --- networks --------------------------------------------------------------------------------
+
+
+class NotAttached(Error):
+    """The container is not on that network."""
+
+    status, code = 400, "dolium.not_attached"
+    text = "Network '{network}' is not attached to container '{container}'."
+
+
+class Attached(Error):
+    """The container is on that network already."""
+
+    status, code = 400, "dolium.attached"
+    text = "Network '{network}' is already connected to container '{container}'."
+
+
+class GroupStays(Error):
+    """A security group that can't be taken from a container."""
+
+    status, code = 400, "dolium.group_stays"
+    text = "Security group {group} can't be removed: every container has it."
+
+
 # --- the link --------------------------------------------------------------------------------
 
 
@@ -286,6 +323,18 @@ class Absent(DriverError):
     """The engine has no such thing."""
 
     status, code, text = 404, "dolium.absent", "{what} is not there"
+
+
+class NoPath(DriverError):
+    """The container has no such file or folder."""
+
+    status, code, text = 404, "dolium.no_path", "Path {path} could not be found in the container"
+
+
+class Oversized(DriverError):
+    """More than one answer carries."""
+
+    status, code, text = 400, "dolium.oversized", "{what} is larger than {most} bytes"
 
 
 class Refused(DriverError):

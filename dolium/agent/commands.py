@@ -126,11 +126,37 @@ def update(p: Pass, command: Command) -> str:
 
 def rebuild(p: Pass, command: Command) -> str:
     """Replace it by one made anew from its image, on the same ports."""
-    p.make()  # removes the older generation once the image is there
-    assert p.seen is not None
-    if command.params.get("run") and not p.launched() and p.seen.started_at is None:
-        p.launch(p.life.started)
-    return "rebuilt"
+    run = bool(command.params.get("run"))
+    if was := command.params.get("was"):
+        p.mark(int(was))  # whatever the journal knows of it
+    if not run:
+        p.owe_nothing()
+    with p.tentative():
+        remark = p.make()  # removes the older generation once the image is there
+        assert p.seen is not None
+        if run and not p.launched() and p.seen.started_at is None:
+            p.life.restarts = p.life.short = 0
+            p.launch(p.life.started)
+    return remark or "rebuilt"
+
+
+def network_attach(p: Pass, command: Command) -> str:
+    """Plug it into a network again; what is not there now is made with it."""
+    seen, network = p.look(), command.params["network"]
+    if seen is not None:
+        p.join(seen, str(network))
+    return f"is on network {network}"
+
+
+def network_detach(p: Pass, command: Command) -> str:
+    """Take it off a network; what is not there now (perhaps because an older generation is about
+    to be replaced, which runs on it still) is made without it.
+    """
+    seen, network = p.look(), command.params["network"]
+    if seen is not None:
+        p.tools.engine.disconnect(seen.handle, str(network))
+        p.tools.wiring.plug(p.wish)  # without that port, which may become no endpoint any more
+    return f"is off network {network}"
 
 
 def _there(p: Pass) -> Seen:
@@ -162,5 +188,7 @@ VERBS: dict[Verb, Callable[[Pass, Command], str]] = {
     Verb.UNPAUSE: unpause,
     Verb.UPDATE: update,
     Verb.REBUILD: rebuild,
+    Verb.NETWORK_ATTACH: network_attach,
+    Verb.NETWORK_DETACH: network_detach,
 }
 """Every verb but delete, which supersedes them all (agent/converge.py)."""

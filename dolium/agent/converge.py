@@ -107,7 +107,7 @@ class Converge:
             patient = command.params.get("stop") or not command.params.get("force")
             timeout_s = int(command.params.get("timeout", STOP_S)) if patient else 0
         found = self.extra.pop(p.wish.uuid, set())
-        for generation in sorted({*p.life.made, *found, p.wish.created_generation}):
+        for generation in sorted({*p.life.generations(p.wish), *found}):
             p.drop(generation, timeout_s)
         self._tools.wiring.unplug(p.wish.uuid)
         self._tools.pins.free(p.wish.uuid)

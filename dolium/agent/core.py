@@ -277,7 +277,8 @@ class Core:
                 own[seen.uuid] = seen
             elif seen.generation < wish.created_generation:
                 self._converge.extra.setdefault(seen.uuid, set()).add(seen.generation)
-                self.agenda.add(seen.uuid)
+                if not self._converge.waits(seen.uuid):
+                    self.agenda.add(seen.uuid)
         for uuid in wishes:
             if every or (
                 not self._converge.waits(uuid)
@@ -363,9 +364,7 @@ class Core:
             life = lives.get(uuid)
             if life is None or life.running is None:
                 continue
-            seen = self._engine.look(engine_name(uuid, wish.created_generation))
-            if seen is not None and seen.state in passes.LIVE:
-                found.append((seen.started_at or 0.0, uuid, seen))
+            found += [(seen.started_at or 0.0, uuid, seen) for seen in self._live(wish)]
         for _, uuid, seen in sorted(found, reverse=True, key=lambda each: each[:2]):
             lives[uuid].rested = True
             self.notes.save(uuid, lives[uuid])
@@ -405,17 +404,26 @@ class Core:
         """Stop one container; during a pass its note has to wait for the next time."""
         mine = self.agenda.seize(wish.uuid)
         try:
-            seen = self._engine.look(engine_name(wish.uuid, wish.created_generation))
-            if seen is None or seen.state not in passes.LIVE:
-                return False
-            self._torn.add(wish.uuid)
-            if mine:
-                self._note_rest(wish.uuid)
-            passes.halt(self._engine, seen, 0)
+            live = self._live(wish)
+            if live:
+                self._torn.add(wish.uuid)
+                if mine:
+                    self._note_rest(wish.uuid)
+            for seen in live:
+                passes.halt(self._engine, seen, 0)
         finally:
             if mine:
                 self.agenda.done(wish.uuid)
-        return True
+        return bool(live)
+
+    def _live(self, wish: Wish) -> list[Seen]:
+        """What runs of it: during a rebuild that may be an older generation."""
+        life = self.notes.life(wish.uuid) or Life()
+        looks = (
+            self._engine.look(engine_name(wish.uuid, generation))
+            for generation in life.generations(wish)
+        )
+        return [seen for seen in looks if seen is not None and seen.state in passes.LIVE]
 
     def _note_rest(self, uuid: str) -> None:
         wish, life = self.notes.wish(uuid), self.notes.life(uuid)

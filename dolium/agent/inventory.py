@@ -7,6 +7,7 @@ from collections.abc import Collection
 from msgspec import Struct, field
 
 from dolium.drivers.engine.base import Facts
+from dolium.model.container import Verb
 from dolium.model.host import Inventory
 
 
@@ -43,4 +44,5 @@ def inventory(host: str, place: Place, facts: Facts, can: Collection[str]) -> In
         compute_node=place.compute_node,
         labels=place.labels,
         enable_cpu_pinning=place.enable_cpu_pinning and "pin" in can and bool(facts.cpu_ids),
+        verbs=tuple(map(str, Verb)),
     )

@@ -17,6 +17,7 @@ CALLS = (
     *("facts", "pull", "wire", "unwire", "wired", "create", "start", "rejoin", "stop", "kill"),
     *("pause", "unpause", "update", "remove", "look", "listing", "logs", "execute", "top", "stats"),
     *("attach", "resize", "exec_create", "exec_start", "exec_resize", "exec_process"),
+    *("get_archive", "put_archive", "connect", "disconnect"),
 )
 """What is measured: all but what only reads a file or never ends."""
 

@@ -64,6 +64,10 @@ class Life(Struct, kw_only=True):
     """Those it has for itself; see agent/pins.py."""
     gone: bool = False
 
+    def generations(self, wish: Wish) -> list[int]:
+        """Those that the engine may have a container of, oldest first."""
+        return sorted({*self.made, wish.created_generation})
+
 
 class Renewed(Struct, frozen=True):
     """When the control side last answered, on the monotonic clock of one run of the machine."""

@@ -108,7 +108,7 @@ class Pass:
         if life.exists and not runs:
             return
         life.exists = True
-        self._mark(self.wish.created_generation)
+        self.mark(self.wish.created_generation)
         if runs:
             life.running = incarnation
         self.save()
@@ -188,7 +188,7 @@ class Pass:
         for older in self.life.made:
             if older != wish.created_generation:
                 self.drop(older)
-        self._mark(wish.created_generation)
+        self.mark(wish.created_generation)
         self.save()
         labels = Labels(
             deployment=tools.deployment, uuid=wish.uuid, generation=wish.created_generation
@@ -210,8 +210,12 @@ class Pass:
         """For `with`: a definite failure inside takes the container and its ports away again."""
         undo = Undo()
         undo(self.tools.wiring.unplug, self.wish.uuid)
-        undo(self.drop, self.wish.created_generation)
+        undo(self._clear)
         return undo
+
+    def _clear(self) -> None:
+        for generation in self.life.generations(self.wish):
+            self.drop(generation)
 
     def launch(self, epoch: int) -> None:
         """Start the process of the container last seen, noting before what proves it.
@@ -259,6 +263,21 @@ class Pass:
             wiring.arm(self.wish.uuid)
             engine.start(handle)
 
+    def join(self, seen: Seen, network_uuid: str) -> None:
+        """Connect the container to one network of its wish, whether it runs or rests."""
+        try:
+            self._connect(seen, network_uuid, anew=False)
+        except errors.Unwired:
+            self._connect(seen, network_uuid, anew=True)
+
+    def _connect(self, seen: Seen, network_uuid: str, *, anew: bool) -> None:
+        plugs = self.tools.wiring.plug(self.wish, anew=anew)
+        if seen.state in LIVE:
+            self.tools.wiring.arm(self.wish.uuid)
+        for plug in plugs:
+            if plug.network.uuid == network_uuid:
+                self.tools.engine.connect(seen.handle, plug)
+
     def launched(self) -> bool:
         """Whether a start noted before has visibly happened; settles the note if so."""
         launch, seen = self.life.launch, self.seen
@@ -292,7 +311,14 @@ class Pass:
             self.life.launch = None
         self.save()
 
-    def _mark(self, generation: int) -> None:
+    def owe_nothing(self) -> None:
+        """Forget that it ran: no start of it is due any more."""
+        life = self.life
+        life.running = life.next_at = life.launch = None
+        life.rested = False
+
+    def mark(self, generation: int) -> None:
+        """Remember that the engine may have a container of this generation."""
         if generation not in self.life.made:
             self.life.made = (*self.life.made, generation)
 

@@ -1,8 +1,9 @@
-"""What users ask about a running container, answered by its engine: one function per question."""
+"""What users ask about a container, answered by its engine: one function per question."""
 
 from __future__ import annotations
 
 import logging
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,17 @@ def stats(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, Any]
     return msgspec.structs.asdict(engine.stats(handle))
 
 
+def get_archive(engine: Engine, handle: str, params: dict[str, Any]) -> dict[str, Any]:
+    """{path, most}: a tar of it in base 64, and what it is."""
+    found = engine.get_archive(handle, params["path"], params["most"])
+    return {"data": b64encode(found.data).decode(), "stat": msgspec.to_builtins(found.stat)}
+
+
+def put_archive(engine: Engine, handle: str, params: dict[str, Any]) -> None:
+    """{path, data}: a tar in base 64, unpacked there."""
+    engine.put_archive(handle, params["path"], b64decode(params["data"]))
+
+
 QUESTIONS: dict[str, Callable[[Engine, str, dict[str, Any]], Any]] = {
     "logs": logs,
     "execute": execute,
@@ -85,5 +97,7 @@ QUESTIONS: dict[str, Callable[[Engine, str, dict[str, Any]], Any]] = {
     "exec_resize": exec_resize,
     "top": top,
     "stats": stats,
+    "get_archive": get_archive,
+    "put_archive": put_archive,
 }
 """One row per question."""

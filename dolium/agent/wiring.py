@@ -68,7 +68,8 @@ class Wiring:
         with self._lock:
             self._suspects -= {("port", wish.uuid), *(("network", uuid) for uuid in networks)}
             # First of all, because a network that nobody reserved a port of may go at any time.
-            self.ledger.reserve(wish.uuid, wish.ports, digest(token))
+            for port_uuid in self.ledger.reserve(wish.uuid, wish.ports, digest(token)):
+                self.pairs.pay(port_uuid)
             for network in networks.values():
                 if anew:
                     self.ledger.keep(network, engine=False)

@@ -27,6 +27,14 @@ from dolium.model.context import Context
 MOST_BODY = 1024 * 1024
 """Bytes of the largest body that is read: what is wished is stored."""
 
+
+def largest(limits: conf.Limits) -> int:
+    """Bytes of the largest body of all: an archive, whose bytes may be written as six characters
+    each.
+    """
+    return MOST_BODY + 6 * limits.archive
+
+
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 """What proxies add to a request."""
 
@@ -89,9 +97,9 @@ class Call:
         text = self._environ.get("QUERY_STRING")
         return dict(parse_qsl(text, keep_blank_values=True)) if text else {}
 
-    def body(self) -> dict[str, Any]:
-        """The JSON object in the body; an empty body is an empty object."""
-        raw = self._raw()
+    def body(self, most: int = MOST_BODY) -> dict[str, Any]:
+        """The JSON object in the body of at most so many bytes; an empty one is an empty object."""
+        raw = self._raw(most)
         if not raw:
             return {}
         try:
@@ -107,14 +115,16 @@ class Call:
             raise errors.WrongMedia()
         return self.body()
 
-    def params(self) -> dict[str, Any]:
+    def params(self, most: int = MOST_BODY) -> dict[str, Any]:
         """Parameters of an action: zunclient sends them in the query, tempest in the body."""
         query = self.query()
         if not self._length() and not self._chunked():
             return dict(query)
         if self._media() == "application/x-www-form-urlencoded":
-            return query | dict(parse_qsl(self._raw().decode("latin-1"), keep_blank_values=True))
-        return query | self.body()
+            return query | dict(
+                parse_qsl(self._raw(most).decode("latin-1"), keep_blank_values=True)
+            )
+        return query | self.body(most)
 
     def allow(self, rule: str, row: record.Container | None = None) -> None:
         """Raise Forbidden unless the caller may do this, in its own project or to the row."""
@@ -134,15 +144,15 @@ class Call:
         except ValueError:
             return 0
 
-    def _raw(self) -> bytes:
-        length = MOST_BODY + 1 if self._chunked() else self._length()
+    def _raw(self, most: int) -> bytes:
+        length = most + 1 if self._chunked() else self._length()
         if not length:
             return b""
-        if length > MOST_BODY and not self._chunked():
-            raise errors.TooLarge(most=MOST_BODY)
+        if length > most and not self._chunked():
+            raise errors.TooLarge(most=most)
         raw = bytes(self._environ["wsgi.input"].read(length))
-        if len(raw) > MOST_BODY:
-            raise errors.TooLarge(most=MOST_BODY)
+        if len(raw) > most:
+            raise errors.TooLarge(most=most)
         return raw
 
 

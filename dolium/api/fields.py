@@ -6,7 +6,9 @@ and `"True"` for the same things, which types alone can't say.
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -187,3 +189,11 @@ def objects(value: Any) -> list[dict[str, Any]]:
         if not isinstance(item, dict):
             raise Wrong(f"{item!r} is not of type 'object'", str(index), item)
     return value
+
+
+def decoded(field: str, data: str) -> bytes:
+    """What a field holds in base 64, which may have line breaks; raises InvalidBase64."""
+    try:
+        return b64decode("".join(data.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise errors.InvalidBase64(field=field) from None

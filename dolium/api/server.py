@@ -31,15 +31,16 @@ class Server(Serving):
         context: Callable[[], ssl.SSLContext] | None = None,
         meter: Meter | None = None,
         streams: Streams | None = None,
+        body: int = MOST_BODY,
     ) -> None:
         """Port 0 takes a free one; `port` tells which after the start. context: TLS. streams: the
-        app's answers that go on.
+        app's answers that go on. body: bytes of the largest one.
         """
         size = Size(
             threads=threads,
             connections=8 * threads,
             header=MOST_HEADERS,
-            body=MOST_BODY,
+            body=body,
         )
         super().__init__(
             app, listen, port, size, name="api", group="[api]", context=context, meter=meter

@@ -11,6 +11,7 @@ import msgspec
 from dolium import conf, errors
 from dolium.api import app
 from dolium.api.auth import Auth
+from dolium.api.call import largest
 from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.api.streams import Streams
@@ -152,7 +153,7 @@ class Api:
         self.server = Server(
             app.make(
                 containers,
-                Questions(link, config.engine.execute_timeout_s),
+                Questions(link, config.engine.execute_timeout_s, config.limits),
                 Consoles(store, clock, link, listening.console_url(config)),
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
@@ -169,6 +170,7 @@ class Api:
             tls.context if tls else None,
             store.meter,
             streams,
+            largest(config.limits),
         )
 
 

@@ -145,6 +145,27 @@ class Limits(Struct, frozen=True):
     default_memory: Annotated[int, _about("Memory when none is named, in MiB.")] = 512
     minimum_disk: Annotated[int, _about("Least disk, in GiB.")] = 1
     maximum_disk: Annotated[int, _about("Most disk, in GiB.")] = 160
+    # In base 64 it has to fit into one message of the link (link/wire.py, MOST_ASKED).
+    maximum_archive: Annotated[
+        int, _about("Largest archive of files copied in or out at once, in MiB.", ge=1, le=5)
+    ] = 4
+
+    maximum_file: Annotated[
+        int,
+        _about(
+            "Largest file given with a container (`mounts` of type bind), in KiB.", ge=1, le=512
+        ),
+    ] = 64
+
+    @property
+    def file(self) -> int:
+        """Bytes of the largest file."""
+        return self.maximum_file << 10
+
+    @property
+    def archive(self) -> int:
+        """Bytes of the largest archive."""
+        return self.maximum_archive << 20
 
 
 class Quota(Struct, frozen=True):

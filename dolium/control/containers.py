@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from dolium import conf, errors
-from dolium.control import claims, rows
+from dolium.control import attachments, claims, rows
+from dolium.control.attachments import Which
 from dolium.control.claims import Claims
 from dolium.control.names import friendly
 from dolium.model import hints, reading, record
@@ -31,6 +32,7 @@ from dolium.model.container import (
     shown,
 )
 from dolium.model.context import Context
+from dolium.model.network import Port
 from dolium.store import actions, containers, groups, hosts, projects
 from dolium.store.projects import Amounts
 from dolium.store.store import Follower, Store, Tx
@@ -112,6 +114,11 @@ class Containers:
             raise errors.NotFound(kind="The Action resource", id=request_id)
         return found[0]
 
+    def ports(self, row: record.Container) -> tuple[Port, ...]:
+        """Its places on networks."""
+        with self._store.read() as connection:
+            return (*attachments.ports(connection, row.uuid),)
+
     # --- changing --------------------------------------------------------------------------
 
     def create(self, context: Context, name: str | None, spec: Spec, run: bool) -> record.Container:
@@ -178,6 +185,47 @@ class Containers:
                 values = {"stage": "waiting", "status": Status.CREATING.value}
                 self._seek(tx)
             rows.wish(tx, context, present, verb, params, self._clock.now(), values)
+
+        self._store.write(work)
+
+    def rebuild(self, context: Context, row: record.Container, image: str | None = None) -> None:
+        """Make it anew, from another image if one is named, on the ports it has. It runs again if
+        it runs now; raises WrongState.
+        """
+
+        def work(tx: Tx) -> None:
+            present = rows.present(tx, row.uuid)
+            check("rebuild", ASKS[Verb.REBUILD].allowed, row.uuid, present.status)
+            run = _runs(tx, present)
+            values: dict[str, Any] = {"created_generation": present.generation + 1}
+            if image is not None:
+                spec = _spec(present.spec)
+                values |= _documents(msgspec.structs.replace(spec, image=image))
+            if not run:
+                values["wanted"] = Wanted.CREATED.value
+            if present.host is None:  # it never found one: look for one once more
+                values["stage"] = "waiting"
+                self._seek(tx)
+            params = {"run": run, "was": present.created_generation}
+            rows.wish(tx, context, present, Verb.REBUILD, params, self._clock.now(), values)
+
+        self._store.write(work)
+
+    def detach(self, context: Context, row: record.Container, which: Which) -> None:
+        """Take it off a network; raises NotFound, NotAttached, WrongState."""
+        self._plug(context, row, which, Verb.NETWORK_DETACH)
+
+    def attach(self, context: Context, row: record.Container, which: Which) -> None:
+        """Put it on a network again; raises NotFound, Attached, Invalid, WrongState."""
+        self._plug(context, row, which, Verb.NETWORK_ATTACH)
+
+    def _plug(self, context: Context, row: record.Container, which: Which, verb: Verb) -> None:
+        switch = attachments.attach if verb is Verb.NETWORK_ATTACH else attachments.detach
+
+        def work(tx: Tx) -> None:
+            present = rows.present(tx, row.uuid)
+            check(verb.value, ASKS[verb].allowed, row.uuid, present.status)
+            switch(tx, context, present, which, self._clock.now())
 
         self._store.write(work)
 
@@ -271,6 +319,16 @@ class Containers:
             rows.condemn(tx, context, present, params, self._clock.now())
 
         self._store.write(work)
+
+
+def _runs(tx: Tx, row: containers.Observed) -> bool:
+    """Whether it runs, or will when its host has done what was asked before."""
+    if row.wanted not in (Wanted.RUNNING, Wanted.PAUSED):
+        return False
+    if row.status == Status.RUNNING:
+        return True
+    commands = actions.opened(tx.connection, [row.uuid]).get(row.uuid, [])
+    return any(ASKS[c.verb].starts or c.params.get("run") for c in commands)
 
 
 def _resized(spec: Spec, cpu: float | None, memory: str | None) -> Spec:

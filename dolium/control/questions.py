@@ -1,11 +1,11 @@
-"""What only the host knows: logs, processes, usage, and commands run inside a container."""
+"""What only the host knows: logs, processes, usage, files, and commands run inside a container."""
 
 from __future__ import annotations
 
 import shlex
 from typing import Any
 
-from dolium import errors
+from dolium import conf, errors
 from dolium.control.containers import asked
 from dolium.link.base import Hosts
 from dolium.model import record, trace
@@ -17,8 +17,11 @@ from dolium.model.wish import Question
 class Questions:
     """Put to the container's host over the link; nothing of it is stored."""
 
-    def __init__(self, link: Hosts, execute_timeout_s: float) -> None:
+    def __init__(
+        self, link: Hosts, execute_timeout_s: float, limits: conf.Limits | None = None
+    ) -> None:
         self._link = link
+        self._most_archive = (limits or conf.Limits()).archive
         self._timeout_s = execute_timeout_s
 
     def _ask(self, row: record.Container, what: str, params: dict[str, Any]) -> Any:
@@ -47,6 +50,16 @@ class Questions:
         """The processes inside."""
         found: dict[str, Any] = self._ask(row, "top", {"ps_args": ps_args})
         return found
+
+    def get_archive(self, context: Context, row: record.Container, path: str) -> dict[str, Any]:
+        """`data`, a tar of what is there in base 64, and `stat`, what it is."""
+        params = {"path": path, "most": self._most_archive}
+        found: dict[str, Any] = self._ask(row, "get_archive", params)
+        return found
+
+    def put_archive(self, context: Context, row: record.Container, path: str, data: str) -> None:
+        """Unpack a tar, given in base 64, in a folder."""
+        self._ask(row, "put_archive", {"path": path, "data": data})
 
     def stats(self, context: Context, row: record.Container) -> dict[str, Any]:
         """Usage in the API's seven keys. CPU is the share of all CPUs since the start."""

@@ -30,6 +30,10 @@ BEGINNINGS = frozenset({Verb.CREATE, Verb.START, Verb.REBOOT, Verb.REBUILD})
 """Verbs whose failure leaves the container in Error, and whose success ends an Error."""
 
 
+_OF = {Verb.NETWORK_ATTACH: "", Verb.NETWORK_DETACH: ""}
+"""What stands before the verb in the name of its event; `container_` for the others."""
+
+
 class Settled(Struct, frozen=True, kw_only=True):
     """What a fact changes."""
 
@@ -101,7 +105,7 @@ def _task(left: list[Command], fact: Fact) -> str | None:
 def _observations(row: Observed, fact: Fact) -> dict[str, Any]:
     if fact.seen is None:
         return {}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"health": fact.seen.health.value if fact.seen.health else None}
     if fact.seen.started_at is not None:
         values["started_at"] = fact.seen.started_at
     if fact.seen.state in (State.EXITED, State.DEAD):
@@ -167,7 +171,7 @@ def _close(tx: Tx, uuid: str, result: Result, commands: list[Command]) -> None:
         )
     moments.append(
         record.Moment(
-            event=f"compute__do_container_{command.verb.value}",
+            event=f"compute__do_{_OF.get(command.verb, 'container_')}{command.verb.value}",
             start_time=result.started_at,
             finish_time=result.finished_at,
             result=outcome,

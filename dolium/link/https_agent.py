@@ -28,7 +28,7 @@ from dolium.link.https_client import Wire
 from dolium.link.keeper import EVERY_S, Keeper
 from dolium.link.peer import CONTROL
 from dolium.link.serving import Serving, Size
-from dolium.link.wire import Nothing
+from dolium.link.wire import MOST_ASKED, Nothing
 from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Authority, Certified, Enrol, Token
@@ -41,7 +41,7 @@ FILE = "identity.json"
 PATIENCE_S = 30.0
 """How long enrolling may take, and one call of it."""
 TRIES = 3
-SIZE = Size(threads=8, connections=64, idle_s=60, header=16 * 1024, body=2**20)
+SIZE = Size(threads=8, connections=64, idle_s=60, header=16 * 1024, body=MOST_ASKED)
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ Statuses, task states and which action is allowed in which status are the contai
 
 from __future__ import annotations
 
+from base64 import b64decode
 from enum import StrEnum
 from typing import Any
 
@@ -44,6 +45,8 @@ class Task(StrEnum):
     UNPAUSING = "container_unpausing"
     KILLING = "container_killing"
     REBUILDING = "container_rebuilding"
+    NETWORK_ATTACHING = "network_attaching"
+    NETWORK_DETACHING = "network_detaching"
 
 
 class Wanted(StrEnum):
@@ -67,6 +70,14 @@ class State(StrEnum):
     ABSENT = "absent"
 
 
+class Health(StrEnum):
+    """What an engine's checks say of a running container."""
+
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
 class Verb(StrEnum):
     """What can be asked of a container; also the `action` of its journal."""
 
@@ -79,6 +90,8 @@ class Verb(StrEnum):
     UNPAUSE = "unpause"
     UPDATE = "update"
     REBUILD = "rebuild"
+    NETWORK_ATTACH = "network_attach"
+    NETWORK_DETACH = "network_detach"
     DELETE = "delete"
 
 
@@ -102,6 +115,7 @@ def _any(*statuses: Status) -> frozenset[Status]:
 _S = Status
 _RESTING = _any(_S.CREATED, _S.STOPPED, _S.ERROR)
 _STEADY = _any(_S.CREATED, _S.RUNNING, _S.STOPPED, _S.PAUSED)
+_THERE = _any(*_S) - _any(_S.DELETING, _S.DELETED)
 _REDOABLE = _any(_S.CREATED, _S.RUNNING, _S.STOPPED, _S.ERROR)
 
 ASKS: dict[Verb, Ask] = {
@@ -114,6 +128,8 @@ ASKS: dict[Verb, Ask] = {
     Verb.UNPAUSE: Ask(_any(_S.PAUSED), None, Task.UNPAUSING, Wanted.RUNNING),
     Verb.UPDATE: Ask(_STEADY),
     Verb.REBUILD: Ask(_REDOABLE, _S.REBUILDING, Task.REBUILDING),
+    Verb.NETWORK_ATTACH: Ask(_THERE, None, Task.NETWORK_ATTACHING),
+    Verb.NETWORK_DETACH: Ask(_THERE, None, Task.NETWORK_DETACHING),
     Verb.DELETE: Ask(
         _any(_S.CREATED, _S.ERROR, _S.STOPPED, _S.DELETED, _S.DEAD),
         _S.DELETING,
@@ -125,9 +141,9 @@ ASKS: dict[Verb, Ask] = {
 
 DELETE_FORCE = _any(*_S) - _any(_S.PAUSED)
 DELETE_AFTER_STOP = ASKS[Verb.DELETE].allowed | _any(
-    _S.RUNNING, _S.CREATING, _S.RESTARTING, _S.UNKNOWN
+    _S.RUNNING, _S.CREATING, _S.RESTARTING, _S.REBUILDING, _S.UNKNOWN
 )
-"""Wider than Zun's, where what hangs in the last three can be deleted by administrators only:
+"""Wider than Zun's, where what hangs in the last four can be deleted by administrators only:
 here a deletion supersedes whatever is going on, so its owner may give it up."""
 
 QUESTIONS: dict[str, frozenset[Status]] = {
@@ -242,6 +258,12 @@ class Spec(Struct, frozen=True, kw_only=True):
     requested_host: str | None = None
 
     @property
+    def files(self) -> list[tuple[str, bytes]]:
+        """Files that are given with it, by their places in it."""
+        binds = (mount for mount in self.mounts if mount.get("type") == "bind")
+        return [(mount["destination"], b64decode(mount["source"])) for mount in binds]
+
+    @property
     def cpu_m(self) -> int:
         """CPUs in thousandths."""
         return round(self.cpu * 1000)
@@ -317,6 +339,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """The engine's own words about the last start or exit."""
     cpus: tuple[int, ...] = ()
     """The CPUs it may use; empty: all, or a listing that does not tell."""
+    health: Health | None = None
+    """None: it does not run, or nothing checks it."""
     look: Look | UnsetType = UNSET
     """UNSET in listings that do not tell."""
 

@@ -38,6 +38,9 @@ class Inventory(Struct, frozen=True, kw_only=True):
     enable_cpu_pinning: bool = False
     """Whether containers may have whole CPUs of it for themselves."""
 
+    verbs: tuple[str, ...] = ()
+    """What its agent can be asked for (model.container.Verb); empty: it is older than that."""
+
     @property
     def path(self) -> tuple[str, ...]:
         """The failure domain it is in at each model.placing.Level."""

@@ -52,6 +52,8 @@ class Port(Struct, frozen=True, kw_only=True, gc=False):
     """True for a port the user made: it is given back, never deleted."""
     epoch: int = 0
     """The host epoch of the claim; what is written outside carries it."""
+    attached: bool = True
+    """False while the container is not to be plugged in there; it keeps the port."""
 
 
 class Address(Struct, frozen=True, gc=False):

@@ -27,6 +27,8 @@ class Container(Struct, frozen=True, gc=False):
     started_at: float | None
     finished_at: float | None
     exit_code: int | None
+    health: str | None
+    """A model.container.Health, while it runs and has a check of it."""
     generation: int
     shown: bytes
     """model.container.Shown as JSON: keys for every reader."""

@@ -24,7 +24,8 @@ class Command(Struct, frozen=True, kw_only=True):
     verb: Verb
     params: dict[str, Any] = field(default_factory=dict)
     """create: {run}; stop, reboot: {timeout}; kill: {signal}; delete: {stop, force, timeout};
-    rebuild: {run}."""
+    rebuild: {run, was}, the generation that it replaces;
+    network_attach, network_detach: {network}."""
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ class Question(Struct, frozen=True, kw_only=True):
     """Asked of a host about a running thing; changes no wish."""
 
     what: str
-    """logs, execute, top or stats."""
+    """logs, execute, top, stats, get_archive or put_archive."""
     uuid: str
     params: dict[str, Any] = field(default_factory=dict)
     request_id: str = ""

@@ -170,6 +170,18 @@ def unplug(tx: Tx, container_uuid: str) -> None:
         tx.run(ports.delete().where(ports.c.uuid.in_(gone)))
 
 
+def keep(tx: Tx, port: Port) -> None:
+    """Write down what became of a port; its network and addresses stay."""
+    document = msgspec.json.encode(port)
+    tx.run(ports.update().where(ports.c.uuid == port.uuid).values(document=document))
+
+
+def of_container(connection: sa.Connection, uuid: str) -> list[tuple[Port, Network]]:
+    """All ports of a container, plugged in or not, each with its network."""
+    found = _PLUGGED.run(connection, [uuid])
+    return [(_port(port), _network(network)) for _, port, network in found]
+
+
 _PLUGGED = Among(
     ports.c.container_uuid,
     lambda those: (
@@ -182,15 +194,18 @@ _PLUGGED = Among(
 
 
 def of_containers(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, Plugged]:
-    """Ports of containers, and the networks they are on."""
+    """Ports of containers that are plugged in, and the networks they are on."""
     found: dict[str, Plugged] = {}
     known: dict[bytes, Network] = {}
     for uuid, port_document, network_document in _PLUGGED.run(connection, uuids):
+        port = _port(port_document)
+        if not port.attached:
+            continue
         network = known.get(network_document)
         if network is None:  # many containers are on one
             network = known[network_document] = _network(network_document)
         its_ports, its_networks = found.setdefault(uuid, ([], []))
-        its_ports.append(_port(port_document))
+        its_ports.append(port)
         if network not in its_networks:
             its_networks.append(network)
     return found

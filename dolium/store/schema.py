@@ -143,6 +143,7 @@ containers = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("exit_code", Integer),
+    Column("health", String(16)),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double),
     Column("spec", _Blob, nullable=False),

@@ -143,6 +143,26 @@ class Stub:
             self._moved.notify_all()
             return number
 
+    def rebuild(self, uuid: str, *, run: bool = True, image: str = "busybox") -> int:
+        with self._moved:
+            wish = self.wishes_[uuid]
+            self.wishes_[uuid] = msgspec.structs.replace(
+                wish,
+                created_generation=wish.generation + 1,
+                wanted=wish.wanted if run else Wanted.CREATED,
+                spec=msgspec.structs.replace(wish.spec, image=image),
+            )
+            return self.ask(uuid, Verb.REBUILD, run=run, was=wish.created_generation)
+
+    def plug(self, uuid: str, *, attached: bool) -> int:
+        with self._moved:
+            some = (port(uuid),) if attached else ()
+            self.wishes_[uuid] = msgspec.structs.replace(
+                self.wishes_[uuid], ports=some, networks=(NETWORK,) if some else ()
+            )
+            verb = Verb.NETWORK_ATTACH if attached else Verb.NETWORK_DETACH
+            return self.ask(uuid, verb, network=NETWORK.uuid)
+
     def wait(self, done: Any, timeout_s: float = 20.0) -> bool:
         with self._moved:
             return bool(self._moved.wait_for(done, timeout_s))

@@ -1,8 +1,11 @@
 """Questions are answered in plain values, errors too."""
 
+from base64 import b64decode, b64encode
+
 from dolium import errors
 from dolium.model.wish import Question
 from tests.agent.stub import Bench
+from tests.tars import tar, untar
 
 U = "c0000000-0000-4000-8000-000000000001"
 
@@ -22,6 +25,21 @@ def test_questions() -> None:
     assert done == {"output": "a b\n", "exit_code": 0}
     assert ask(bench, "top", ps_args=None)["Titles"]  # type: ignore[index]
     assert ask(bench, "stats")["memory"] > 0  # type: ignore[index]
+
+
+def test_archives() -> None:
+    bench = Bench()
+    bench.control.create(U)
+    bench.settle()
+    data = b64encode(tar(("x", bytes(9)))).decode()
+    assert ask(bench, "put_archive", path="/tmp", data=data) is None
+    found = ask(bench, "get_archive", path="/tmp/x", most=1 << 20)
+    assert isinstance(found, dict)
+    assert found["stat"] | {"mtime": ""} == {
+        **{"name": "x", "size": 9, "mode": 0o644, "mtime": "", "linkTarget": ""},
+    }
+    assert untar(b64decode(found["data"])) == {"x": bytes(9)}
+    assert ask(bench, "get_archive", path="/no", most=1) == ("dolium.no_path", {"path": "/no"})
 
 
 def test_errors_are_answers() -> None:

@@ -11,7 +11,7 @@ from dolium import conf, errors
 from dolium.control.containers import Containers
 from dolium.control.placer import Placed, Placer
 from dolium.model import record
-from dolium.model.container import Spec, State, Status, Task, Verb, Wanted
+from dolium.model.container import Health, Spec, State, Status, Task, Verb, Wanted
 from dolium.model.host import Inventory
 from dolium.store.schema import claims, containers, hosts, ports, projects
 from dolium.store.store import Tx
@@ -87,6 +87,17 @@ def test_one_batch_tells_of_many_containers_in_different_ways() -> None:
             map(tuple, db.execute(select(containers.c.name, containers.c.fact_sequence)))
         )
     assert sequences["a"] > sequences["d"] > sequences["b"]
+
+
+def test_the_health_is_what_the_host_saw_last() -> None:
+    world = World()
+    uuid = world.running(healthcheck={"test": "true", "interval": 1, "retries": 0, "timeout": 0})
+    found = []
+    for health in (Health.STARTING, Health.HEALTHY, None, Health.UNHEALTHY):
+        seen = world.seen(uuid, State.RUNNING, health=health)
+        world.post(world.fact(uuid, seen=seen))
+        found.append(world.containers.find(world.who(), uuid).health)
+    assert found == ["starting", "healthy", None, "unhealthy"]
 
 
 def test_a_deleted_container_gives_everything_back_only_when_the_host_says_gone() -> None:

@@ -34,6 +34,7 @@ def rows(draw: st.DrawFn) -> Observed:
         started_at=draw(times),
         finished_at=None,
         exit_code=None,
+        health=None,
         generation=9,
         spec=msgspec.json.encode(Spec(image="i")),
         shown=b"{}",

@@ -14,7 +14,7 @@ from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.control.services import Services
 from dolium.drivers.network.base import Driver
-from dolium.model.container import Seen, Spec, State
+from dolium.model.container import Seen, Spec, State, Verb
 from dolium.model.context import Context
 from dolium.model.host import Hello, Inventory
 from dolium.model.network import FixedIp, Network, Port, Subnet
@@ -122,7 +122,12 @@ class World:
         self.services = Services(self.store, self.clock)
         self.placer = Placer(self.store, self.clock, self.networks, rng, meter=self.store.meter)
         self.inventory = inventory or Inventory(
-            hostname=HOST, cpus=8, memory_mib=16384, disk_gib=100, runtimes=("runc",)
+            hostname=HOST,
+            cpus=8,
+            memory_mib=16384,
+            disk_gib=100,
+            runtimes=("runc",),
+            verbs=tuple(Verb),
         )
         self.sequence = itertools.count(1)
         self.requests = itertools.count(1)

@@ -5,6 +5,7 @@ whoever is started again meanwhile.
 from __future__ import annotations
 
 import random
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from dolium.model.context import Context
 from tests.control.world import FlatNetwork
 from tests.link.ends import Control, eventually
 from tests.link.test_https import unused
+from tests.tars import tar, untar
 
 HOST = "host1"
 WHO = Context(user_id="u", project_id="p", request_id="req-1", roles=("member",), is_admin=False)
@@ -47,7 +49,8 @@ class Cloud:
         self.conductor = Conductor(
             side.store, side.clock, placer, Lost(side.store, side.clock, conf.Hosts())
         )
-        self.questions = Questions(side.link, 5.0)
+        limits = conf.Limits(maximum_archive=5)
+        self.questions = Questions(side.link, 5.0, limits)
         self.engine, self.journal = Fake(), Journal(None)
         self.engine.images["busybox:latest"] = Image()
         self.conductor.start()
@@ -108,6 +111,16 @@ def test_a_container_runs_on_another_machine_and_can_be_asked(cloud: Cloud) -> N
     cloud.containers.delete(WHO, row, force=True)
     eventually(lambda: not cloud.engine.boxes)
     eventually(lambda: _gone(cloud, uuid))
+
+
+def test_an_archive_of_the_largest_size_travels_both_ways(cloud: Cloud) -> None:
+    uuid = cloud.create("c1")
+    eventually(lambda: cloud.is_running(uuid))
+    row = cloud.containers.find(WHO, uuid)
+    sent = tar(("x", random.Random(1).randbytes((5 << 20) - 10240)))
+    cloud.questions.put_archive(WHO, row, "/tmp", b64encode(sent).decode())
+    found = cloud.questions.get_archive(WHO, row, "/tmp/x")
+    assert untar(b64decode(found["data"])) == untar(sent)
 
 
 def _gone(cloud: Cloud, uuid: str) -> bool:

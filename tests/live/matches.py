@@ -219,10 +219,15 @@ class Look:
 
     @property
     def used(self) -> set[str]:
-        """Networks that placed containers have ports on."""
+        """Networks that placed containers are on."""
         placed = {row["uuid"] for row in self.placed}
+        return {port["network_uuid"] for port in self.plugged if port["container_uuid"] in placed}
+
+    @property
+    def plugged(self) -> list[Row]:
+        """Ports of containers, but for those they were taken off."""
         ports = self._table("ports")
-        return {port["network_uuid"] for port in ports if port["container_uuid"] in placed}
+        return [p for p in ports if msgspec.json.decode(p["document"]).get("attached", True)]
 
     # --- the kernel ------------------------------------------------------------------------------
 
@@ -232,8 +237,7 @@ class Look:
         bridges = {_name("doln", uuid) for uuid in self.used}
         yield from _differ("bridges", (n for n in named if n.startswith("doln")), bridges)
         live = {box["Config"]["Labels"]["org.dolium.uuid"] for box in self.alive}
-        ports = self._table("ports")
-        wanted = {_name("dolp", port["uuid"]) for port in ports if port["container_uuid"] in live}
+        wanted = {_name("dolp", p["uuid"]) for p in self.plugged if p["container_uuid"] in live}
         yield from _differ("plugged ports", (n for n in named if n.startswith("dolp")), wanted)
         rest = {link["ifname"] for link in links if link.get("linkinfo", {}).get("info_kind")}
         rest -= self.installation.links
@@ -252,8 +256,9 @@ class Look:
         yield from _differ("ports promised", installation.journal("port"), made)
         yield from _differ("networks in the journal", installation.journal("network"), self.used)
         endpoints = [each["container"] for each in installation.journal("endpoint").values()]
+        on = {port["container_uuid"] for port in self.plugged}
         live = [box["Config"]["Labels"]["org.dolium.uuid"] for box in self.alive]
-        yield from _differ("endpoints in the journal", endpoints, live)
+        yield from _differ("endpoints in the journal", endpoints, (u for u in live if u in on))
 
     def _processes(self) -> Iterator[str]:
         programs: Counter[str] = Counter()

@@ -28,9 +28,10 @@ WORKERS = 2
 
 PASSING = """
     create_container list_containers get_container run_container run_container_with_minimal_params
-    run_container_with_requested_host
+    run_container_with_requested_host run_container_with_injected_file
     start_stop_container pause_unpause_container kill_container exec_container logs_container
-    update_container rename_container top_container stats_container
+    update_container rename_container top_container stats_container rebuild_container
+    detach_and_attach_network_to_container put_and_get_archive_from_container_encoded
 """.split()
 
 OTHERS = ["zun_tempest_plugin.tests.tempest.api.test_services.TestService.test_service_list"]

@@ -22,7 +22,7 @@ from tests.perf import wire
 MOST = 4
 """Containers of one worker at a time."""
 CHANGES = {
-    "Running": ("stop", "reboot", "pause", "delete"),
+    "Running": ("stop", "reboot", "rebuild", "pause", "delete"),
     "Stopped": ("start", "delete", "start"),
     "Created": ("start", "delete"),
     "Paused": ("unpause",),
@@ -33,6 +33,7 @@ WISHES = {
     "run": {"Running"},
     "start": {"Running"},
     "reboot": {"Running"},
+    "rebuild": {"Running"},
     "unpause": {"Running"},
     "stop": {"Stopped"},
     "pause": {"Paused"},

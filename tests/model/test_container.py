@@ -43,7 +43,7 @@ def test_forced_and_stopping_deletions() -> None:
     # Restarting, Unknown and Deleting too: a forced deletion is for what hangs.
     assert names(DELETE_FORCE) == {status.value for status in Status} - {"Paused"}
     zun = set("Running Created Error Stopped Deleted Dead".split())
-    assert names(DELETE_AFTER_STOP) == zun | {"Creating", "Restarting", "Unknown"}
+    assert names(DELETE_AFTER_STOP) == zun | {"Creating", "Restarting", "Rebuilding", "Unknown"}
 
 
 def test_the_refusal_names_verb_container_and_status() -> None:

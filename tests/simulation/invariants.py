@@ -217,6 +217,8 @@ def _explained(world: World, row: Observed) -> None:
         return
     if row.status != Status.RESTARTING:
         holds(row.status == SHOWN[box.state], what)
+    networks = {plug.network.uuid for plug in box.plugs}
+    holds(machine.forgot[row.uuid] or networks == addresses(row), f"{what}: is on {networks}")
     spec = msgspec.json.decode(row.spec, type=Spec)
     match Wanted(row.wanted):
         case Wanted.RUNNING:
@@ -234,6 +236,11 @@ def _explained(world: World, row: Observed) -> None:
             holds(box.state is State.PAUSED or (not box.alive and excused), what)
         case _:
             holds(not box.alive, what)
+
+
+def addresses(row: Observed) -> set[str]:
+    """The networks on which users see it."""
+    return set(msgspec.json.decode(row.addresses) or ())
 
 
 def _refused(world: World, uuid: str) -> bool:
@@ -295,7 +302,7 @@ def _actions(world: World) -> None:
 
 
 def _asked_starts(action: dict[str, Any]) -> bool:
-    if action["verb"] == Verb.CREATE:
+    if action["verb"] in (Verb.CREATE, Verb.REBUILD):
         return bool(msgspec.json.decode(action["params"]).get("run"))
     return action["verb"] in (Verb.START, Verb.REBOOT)
 

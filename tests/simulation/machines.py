@@ -144,6 +144,14 @@ class Engine(Fake):
         really = super().remove
         self._order("remove", self._name(handle), lambda: really(handle))
 
+    def connect(self, handle: str, plug: Plug) -> None:
+        really = super().connect
+        self._order("connect", self._name(handle), lambda: really(handle, plug))
+
+    def disconnect(self, handle: str, network_uuid: str) -> None:
+        really = super().disconnect
+        self._order("disconnect", self._name(handle), lambda: really(handle, network_uuid))
+
     def rejoin(self, handle: str, plugs: tuple[Plug, ...]) -> None:
         really = super().rejoin
         self._order("rejoin", self._name(handle), lambda: really(handle, plugs))

@@ -18,7 +18,7 @@ from dolium.agent.pins import Pins
 from dolium.control import lost
 from dolium.control.hosts import Hosts
 from dolium.control.placer import Placed, Placer
-from dolium.model.container import Verb
+from dolium.model.container import Verb, Wanted
 from dolium.model.wish import Command, Facts, Result
 from dolium.store import containers, hosts, liveness, projects, schema, services
 from dolium.store.plain import Plain
@@ -112,6 +112,17 @@ def facts_are_compared_by_their_counters(patch: Patch) -> None:
         }
 
     patch.setattr(containers, "hold", hold)
+
+
+def the_older_generation_goes_before_the_newer_is_made(patch: Patch) -> None:
+    """Instead: it is left to whoever finds it."""
+    really = Pass.drop
+
+    def drop(p: Pass, generation: int, timeout_s: int = passes.STOP_S) -> None:
+        if generation >= p.wish.created_generation or p.wish.wanted is Wanted.DELETED:
+            really(p, generation, timeout_s)
+
+    patch.setattr(Pass, "drop", drop)
 
 
 def undo_only_after_a_definite_failure(patch: Patch) -> None:
@@ -307,6 +318,7 @@ PROMISED: dict[str, float] = {
     "fence": 0,
     "watch": 14,
     "heal": 8,
+    "remake": 0,
 }
 """Only a promise proves anything, and links stay cut."""
 BROKEN: dict[str, float] = {**PROMISED, "races": 1.0, "mend": 3}
@@ -322,6 +334,7 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     garbage_goes_only_when_gone_for_certain: {},
     an_older_boot_counts_for_nothing: {"kills": 0.2, "link": 0.4},
     facts_are_compared_by_their_counters: {"link": 0.4, "late": 9, "verb": 30},
+    the_older_generation_goes_before_the_newer_is_made: {},
     undo_only_after_a_definite_failure: {"engine": 0.3, "create": 9},
     what_went_down_with_its_engine_comes_back: {},
     claims_go_with_the_row: {},
@@ -343,7 +356,10 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     a_machine_that_started_again_is_noticed: {"power": 9},
     a_proof_is_about_the_sign_of_life_that_was_seen: BROKEN,
     a_proof_cuts_off_the_boot_it_is_about: {**ABSENT, "cut": 4, "lie": 3},
-    who_takes_from_a_lost_host_asks_whether_it_still_is: {**ABSENT, "off": 4, "races": 1.0},
+    who_takes_from_a_lost_host_asks_whether_it_still_is: {
+        **{**ABSENT, "off": 4, "races": 1.0},
+        "remake": 0,
+    },
     a_silent_host_is_counted_before_it_is_answered: BROKEN,
     without_a_lease_exclusive_ones_stop: PROMISED,
     a_restart_begins_no_new_lease: {**PROMISED, "kills": 0.9},

@@ -11,21 +11,20 @@ from dolium import errors
 from dolium.agent.core import Core
 from dolium.link.local import LocalControl
 from dolium.model import record
-from dolium.model.container import ASKS, RestartPolicy, Spec, Verb
+from dolium.model.container import ASKS, Verb
 from dolium.model.context import Context
-from tests.simulation import absence
+from tests.simulation import absence, users
 from tests.simulation.absence import TICK_S, Switch
 from tests.simulation.chaos import Chaos, ControlKilled, Wire
 from tests.simulation.control import FragileStore, Outside, Process
 from tests.simulation.link import Link
-from tests.simulation.machines import GROUPS, STRANGER, ZONES, Machine
+from tests.simulation.machines import STRANGER, Machine
 
 T = TypeVar("T")
 
 HOSTS = (1, 2, 2, 3, 3, 4, 5)
 PROCESSES = (2, 2, 3)
 """Of the control side, where there is more than one host."""
-VERBS = (Verb.START, Verb.STOP, Verb.REBOOT, Verb.KILL, Verb.PAUSE, Verb.UNPAUSE)
 LONGEST_WAIT_S = 35.0
 """More than any back-off after an error."""
 MOST_STEPS = 200
@@ -161,19 +160,8 @@ class World:
 
     def create(self) -> None:
         rng = self.rng
-        policy = rng.choice([None, None, None, "always", "on-failure", "unless-stopped"])
-        alone = rng.random() < 0.1
-        spec = Spec(
-            image=rng.choice(["app"] * 9 + ["nosuch"]),
-            command=rng.choice([["top"]] * 5 + [["sleep", "7"], ["false"], ["nosuch"]]),
-            cpu=rng.choice([1.0, 2.0]) if alone else rng.choice([0.5, 1.0, 3.0]),
-            cpu_policy="dedicated" if alone else "shared",
-            hints=rng.choice(GROUPS) if rng.random() < self.chaos.bad.get("groups", 0.4) else {},
-            availability_zone=rng.choice([None, None, None, *ZONES[1:]]),
-            restart_policy=RestartPolicy(name=policy, retries=rng.choice("03")) if policy else None,
-            auto_heal=rng.random() < (0.7 if self.absent else 0.3),
-            auto_remove=policy is None and rng.random() < 0.1,
-        )
+        spec = users.wished(rng, self.chaos.bad.get("groups", 0.4), 0.7 if self.absent else 0.3)
+        policy = spec.restart_policy.name if spec.restart_policy else None
         run, project = rng.random() < 0.8, rng.choice(PROJECTS)
 
         def ask(process: Process) -> str:
@@ -184,14 +172,13 @@ class World:
         self.attempt("user creates", ask)
 
     def verb(self) -> None:
-        rows = self.rows()
-        if not rows:
+        if not (rows := self.rows()):
             return
         row = self.rng.choice(rows)
-        sensible = [verb for verb in VERBS if row.status in ASKS[verb].allowed]
+        sensible = [verb for verb in users.VERBS if row.status in ASKS[verb].allowed]
         if not sensible and self.rng.random() < 0.9:
             return
-        verb = self.rng.choice(sensible if sensible and self.rng.random() < 0.95 else VERBS)
+        verb = self.rng.choice(sensible if sensible and self.rng.random() < 0.95 else users.VERBS)
         if Verb.KILL in sensible and self.rng.random() < self.chaos.signals:
             verb = Verb.KILL
         params: dict[str, Any] = {}
@@ -204,6 +191,17 @@ class World:
             return row.uuid[:4]
 
         self.attempt(f"user: {verb} {params}", ask)
+
+    def remake(self) -> None:
+        if not (rows := self.rows()):
+            return
+        row, verb = self.rng.choice(rows), self.rng.choice(users.REMAKES)
+
+        def ask(process: Process) -> str:
+            users.remake(process.containers, self.who(), row, verb)
+            return row.uuid[:4]
+
+        self.attempt(f"user: {verb}", ask)
 
     def unpause(self, row: record.Container) -> None:
         """Where nothing else would be allowed."""
@@ -423,6 +421,7 @@ class World:
         (absence.on, 0),
         (absence.tell, 0),
         (absence.lie, 0),
+        (remake, 6),
     )
     """What happens, and how often. Whatever else can befall a Dolium is a method and a row here;
     a profile (chaos.py) may give a row another weight.

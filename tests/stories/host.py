@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from base64 import b64decode, b64encode
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dolium import errors
+from dolium.drivers.engine import fake_files
 from dolium.link.base import Line
 from dolium.model.container import Look, Seen, State, Verb, Wanted
 from dolium.model.wish import Answer, Command, Question, Result, Wish
@@ -25,6 +27,7 @@ _AFTER = {
     Verb.STOP: State.EXITED,
     Verb.KILL: State.EXITED,
 }
+_MAKES = (Verb.CREATE, Verb.REBUILD)
 
 
 class _Box(Struct):
@@ -34,6 +37,7 @@ class _Box(Struct):
     argv: tuple[str, ...] = ()
     tty: bool = False
     commands: set[str] = msgspec.field(default_factory=set)
+    files: fake_files.Files = field(default_factory=fake_files.FOLDERS.copy)
 
 
 class Host:
@@ -53,7 +57,7 @@ class Host:
 
     def _obey(self, wish: Wish, command: Command) -> None:
         world, now = self._world, self._world.clock.now()
-        if command.verb is Verb.CREATE and MISSING in wish.spec.image:
+        if command.verb in _MAKES and MISSING in wish.spec.image:
             why = f"Image {wish.spec.image} could not be found: no registry has it"
             self._report(wish, self._result(command, why), None)
             return
@@ -67,8 +71,12 @@ class Host:
             )
             world.post(fact)
             return
+        if command.verb in _MAKES:
+            box = self._boxes[wish.uuid] = _Box(State.CREATED)
+            for path, content in wish.spec.files:
+                fake_files.inject(box.files, path, content)
         box = self._boxes.setdefault(wish.uuid, _Box(State.CREATED))
-        if command.verb is Verb.CREATE and wish.wanted is Wanted.RUNNING:
+        if command.verb in _MAKES and wish.wanted is Wanted.RUNNING:
             box.state, box.started_at = State.RUNNING, now
         elif command.verb in _AFTER:
             box.state = _AFTER[command.verb]
@@ -108,9 +116,11 @@ class Host:
         self._world.post(fact)
 
     def answer(self, question: Question) -> Answer:
-        """Logs, execute, top and stats."""
+        """Logs, execute, top, stats and archives."""
         asked: dict[str, Any] = question.params
         box = self._boxes[question.uuid]
+        if question.what.endswith("_archive"):
+            return self._archive(box, question.what, asked)
         if question.what == "logs":
             return Answer(value=f"hello from {shlex.join(box.argv)}\n")
         if question.what == "execute":
@@ -144,11 +154,23 @@ class Host:
     def open(self, question: Question) -> Line:
         raise errors.NotOffered(driver="A story's host", what="consoles")
 
-
-_CONSOLES = ("exec_create", "exec_resize", "resize")
+    def _archive(self, box: _Box, what: str, asked: dict[str, Any]) -> Answer:
+        try:
+            if what == "put_archive":
+                fake_files.put(box.files, asked["path"], b64decode(asked["data"]))
+                return Answer()
+            at = self._world.clock.now()
+            found = fake_files.get(box.files, asked["path"], asked["most"], at)
+        except errors.Error as error:
+            return Answer(code=error.code, facts=error.facts)
+        data = b64encode(found.data).decode()
+        return Answer(value={"data": data, "stat": msgspec.to_builtins(found.stat)})
 
 
 def _executed(argv: list[str]) -> dict[str, Any]:
     if argv[0] == "echo":
         return {"output": " ".join(argv[1:]) + "\n", "exit_code": 0}
     return {"output": f'exec: "{argv[0]}": executable file not found', "exit_code": 127}
+
+
+_CONSOLES = ("exec_create", "exec_resize", "resize")

@@ -135,18 +135,27 @@ class Ledger:
         """All of them."""
         return self._journal.all("port", Reserved)
 
-    def reserve(self, container: str, ports: tuple[Port, ...], digest: str) -> None:
-        """Promise ports to a container, in addition to the tokens it has already."""
+    def reserve(self, container: str, ports: tuple[Port, ...], digest: str) -> tuple[str, ...]:
+        """Promise ports to a container, in addition to the tokens it has already. What may be left
+        of those that it had before becomes chores: their uuids.
+        """
         with self.together():
             before = self.reserved(container) or Reserved(ports=())
             tokens = (*before.tokens, digest)[-REMEMBERED_TOKENS:]
             if before.ports != ports:
                 self._let(before.ports, container)
-            after = structs.replace(before, ports=ports, tokens=tokens, armed=())
+            kept, live = {port.uuid for port in ports}, dict(before.live)
+            gone = tuple(port.uuid for port in before.ports if port.uuid not in kept)
+            for uuid in gone:
+                # Whoever was killed meanwhile has not heard that it is no endpoint any more.
+                self._journal.drop("endpoint", live.pop(uuid, ""))
+                self.owe(uuid)
+            after = structs.replace(before, ports=ports, tokens=tokens, armed=(), live=live)
             self._journal.put("port", container, after)
             for port in ports:
                 for ip in port.fixed_ips:
                     self.hold(port.network_uuid, ip.address, Held(container=container))
+            return gone
 
     def arm(self, container: str) -> None:
         """Let each port of the container become an endpoint, once."""

@@ -28,10 +28,12 @@ from dolium.api.fields import (
     text,
     whole,
 )
+from dolium.api.zun import container_mounts
 from dolium.model import hints as model_hints
 from dolium.model.container import RestartPolicy, Spec
 
 NAME = text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+IMAGE_DRIVER = choice("docker", None, "None")
 ARRAYS_SINCE = 20
 """From this version on `command` is an array; before, a line for a shell to split."""
 
@@ -59,7 +61,6 @@ GUARDED = {
 """Fields that only some may set, with the rule that says who."""
 
 LATER = {
-    "mounts": "Volumes are not available yet.",
     "registry": "Private registries are not available yet.",
     "exposed_ports": "Security groups are not available yet, so no port can be opened by them; "
     "containers of one network reach all ports of each other.",
@@ -232,10 +233,10 @@ class Body:
             "restart_policy": restart_policy,
             "interactive": switch,
             "tty": switch,
-            "image_driver": choice("docker", None, "None"),
+            "image_driver": IMAGE_DRIVER,
             "security_groups": security_groups,
             "hints": hints,
-            "mounts": objects,
+            "mounts": container_mounts.mounts,
             "nets": nets,
             "runtime": text(1, 255),
             "hostname": text(1, 63, r"[a-zA-Z0-9-._]*", null=False),
@@ -310,6 +311,7 @@ class Body:
             disk=given.get("disk") or 0,
             healthcheck=given.get("healthcheck"),
             security_groups=given.get("security_groups") or None,
+            mounts=container_mounts.files(given.get("mounts") or [], limits),
             nets=given.get("nets") or [],
             hints=given.get("hints") or {},
             availability_zone=given.get("availability_zone"),

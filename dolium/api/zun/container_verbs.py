@@ -13,9 +13,9 @@ from dolium import errors
 from dolium.api import fields
 from dolium.api.call import ACCEPTED, Answer, Call
 from dolium.api.fields import Check, Wrong, read
-from dolium.api.zun.container_spec import NAME
+from dolium.api.zun.container_spec import IMAGE_DRIVER, NAME, image
 from dolium.api.zun.containers import shown
-from dolium.model.container import QUESTIONS, Verb, check
+from dolium.model.container import ASKS, QUESTIONS, Verb, check
 
 LONGEST_STOP_S = 3600
 """How long a stop may wait at most: a host does only so much at once."""
@@ -60,12 +60,38 @@ def _ask(call: Call, verb: Verb, checks: dict[str, Check]) -> Answer:
     return ACCEPTED
 
 
+def rebuild(call: Call) -> Answer:
+    """`POST rebuild?image=&image_driver=`: makes it anew, on the addresses it has."""
+    given = read(call.params(), {"image": _image, "image_driver": lambda value: value})
+    fields.one("image_driver", given.get("image_driver"), IMAGE_DRIVER, errors.InvalidDriver)
+    call.service.containers.rebuild(call.context, call.row, given.get("image"))
+    return ACCEPTED
+
+
 def rename(call: Call) -> Answer:
     """`POST rename?name=`, until 1.13; PATCH does it ever since."""
     name = read(call.params(), {"name": NAME}, required=["name"])["name"]
     if name == call.row.name:
         raise errors.Conflict(why="The new name for the container is the same as the old name.")
     return shown(call, call.service.containers.patch(call.context, call.row, name=name), 200)
+
+
+def resize_container(call: Call) -> Answer:
+    """`POST resize_container?cpu=&memory=&name=&auto_heal=`: `PATCH`, answered as it was before."""
+    changed = call.service.body.patch(call.params())
+    row = call.row
+    check("resize_container", ASKS[Verb.UPDATE].allowed, row.uuid, row.status)
+    call.service.containers.patch(call.context, row, **changed)
+    return shown(call, row, 202)
+
+
+def commit(call: Call) -> Answer:
+    """`POST commit?repository=&tag=`, refused until there is somewhere to keep the image."""
+    checks = {"repository": fields.text(1, 255, null=False), "tag": fields.text(1, 128)}
+    read(call.params(), checks, required=["repository"])
+    _may(call, "commit")
+    why = "Images are kept by Glance, which this cloud does not offer."
+    raise errors.Invalid(field="repository", why=why)
 
 
 def logs(call: Call) -> Answer:
@@ -151,6 +177,10 @@ def since(value: Any) -> int | None:
         except ValueError:
             continue
     raise Wrong(f"{text!r} is neither seconds since the epoch nor YYYY-MM-DD HH:MM:SS,mmm")
+
+
+def _image(value: Any) -> str | None:
+    return None if value in (None, "None") else str(image(value))
 
 
 def _ps_args(value: Any) -> str | None:

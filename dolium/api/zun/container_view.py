@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from dolium.model import record
-from dolium.model.container import Guarded, Status
+from dolium.model.container import Guarded, Health, Status
 
 GUARDED = frozenset(["host", *Guarded.__struct_fields__])
 """Fields in the variant for administrators only."""
@@ -27,6 +27,12 @@ _encode = msgspec.json.encode
 
 
 _UP = {str(Status.RUNNING): "", str(Status.PAUSED): " (paused)"}
+_HEALTH: dict[str | None, str] = {
+    Health.STARTING.value: " (health: starting)",
+    Health.HEALTHY.value: " (healthy)",
+    Health.UNHEALTHY.value: " (unhealthy)",
+}
+"""In the words of `docker ps`."""
 _DOWN = {str(Status.STOPPED): "", str(Status.ERROR): " (error)"}
 _PLAIN = frozenset(map(str, (Status.CREATED, Status.RESTARTING, Status.DEAD)))
 
@@ -63,7 +69,10 @@ def detail(row: record.Container, now: float) -> str | None:
     status = row.status
     if status in _UP:
         since = row.started_at
-        return None if since is None else f"Up {ago(int(now - since))}{_UP[status]}"
+        if since is None:
+            return None
+        health = _HEALTH.get(row.health, "") if status == Status.RUNNING else ""
+        return f"Up {ago(int(now - since))}{_UP[status]}{health}"
     if status in _DOWN:
         since = row.finished_at
         if since is None or row.exit_code is None:

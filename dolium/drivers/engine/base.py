@@ -84,6 +84,25 @@ class Console(Struct, frozen=True, kw_only=True):
     """Makes of what is read what the process wrote, piece by piece."""
 
 
+class Stat(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a path inside a container is, with the keys and in the forms of Docker."""
+
+    name: str
+    size: int
+    mode: int
+    """Permissions and kind as Go writes them."""
+    mtime: str
+    link_target: str = ""
+
+
+class Archive(Struct, frozen=True, kw_only=True):
+    """A path inside a container and all below it."""
+
+    stat: Stat
+    data: bytes
+    """As a tar."""
+
+
 class Usage(Struct, frozen=True, kw_only=True):
     """Resources in use, raw, as the engine counts them."""
 
@@ -103,8 +122,9 @@ class Engine(ABC):
 
     name: ClassVar[str]
     can: ClassVar[frozenset[str]] = frozenset()
-    """Capabilities: `plugin-networks`, `pause`, `update`, `pin`, `stats`, `top`, `disk-quota`,
-    `events`. What is missing here is skipped by the conformance suite and answered 409."""
+    """Capabilities: `plugin-networks`, `pause`, `update`, `pin`, `stats`, `top`, `archive`,
+    `disk-quota`, `events`. What is missing here is skipped by the conformance suite and
+    answered 409."""
 
     @abstractmethod
     def facts(self) -> Facts:
@@ -150,7 +170,8 @@ class Engine(ABC):
     def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
         """After the image is there: make the container, not started; returns the handle.
 
-        A container of that name with equal labels is adopted. No plugs: network `none`.
+        A container of that name with equal labels is adopted. No plugs: network `none`. The files
+        of the spec are in it, and folders around them.
         """
 
     @abstractmethod
@@ -162,6 +183,16 @@ class Engine(ABC):
     @abstractmethod
     def rejoin(self, handle: str, plugs: tuple[Plug, ...]) -> None:
         """After a start raised Unwired: join the resting container to its networks anew."""
+
+    @abstractmethod
+    def connect(self, handle: str, plug: Plug) -> None:
+        """When a container that runs or rests is put on a network; on it already is fine. Raises
+        Unwired when the engine does not know the network.
+        """
+
+    @abstractmethod
+    def disconnect(self, handle: str, network_uuid: str) -> None:
+        """When it is taken off a network; not on it is fine. Without any it has network `none`."""
 
     @abstractmethod
     def stop(self, handle: str, timeout_s: int) -> None:
@@ -253,6 +284,17 @@ class Engine(ABC):
     @abstractmethod
     def stats(self, handle: str) -> Usage:
         """Resources in use now."""
+
+    @abstractmethod
+    def get_archive(self, handle: str, path: str, most: int) -> Archive:
+        """When files are copied out of a container that runs or rests.
+
+        Raises NoPath, and Oversized when the tar has more than `most` bytes.
+        """
+
+    @abstractmethod
+    def put_archive(self, handle: str, path: str, data: bytes) -> None:
+        """When files are copied in: unpack a tar in a folder that is there; raises NoPath."""
 
     @abstractmethod
     def events(self, deployment: str) -> Iterator[Happened]:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import msgspec
 from msgspec import Struct
 
 from dolium import errors
 from dolium.drivers.engine import base
 from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
+from dolium.drivers.engine.docker_archives import Archives
 from dolium.drivers.engine.docker_consoles import Consoles
 from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
+from dolium.drivers.engine.docker_networks import Networks
 from dolium.drivers.engine.docker_process import cpus, incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.drivers.engine.process import Process, kill
@@ -54,7 +54,7 @@ class Docker(base.Engine):
 
     name: ClassVar[str] = "docker"
     can: ClassVar[frozenset[str]] = frozenset(
-        {"plugin-networks", "pause", "update", "pin", "stats", "top", "events"}
+        {"plugin-networks", "pause", "update", "pin", "stats", "top", "archive", "events"}
     )
     Options = DockerOptions
     what: ClassVar[str] = WHAT
@@ -64,7 +64,8 @@ class Docker(base.Engine):
         self._client = Client(self.options.socket, what=self.what)
         self._images = Images(self._client, silent_s=self.options.silent_s)
         self._consoles = Consoles(self._client)
-        self._wiring = threading.Lock()
+        self._archives = Archives(self._client)
+        self._networks = Networks(self._client)
         self._disk_quota: bool | None = None
         self._closed = False
 
@@ -100,39 +101,24 @@ class Docker(base.Engine):
     # --- networks ----------------------------------------------------------------------------
 
     def wire(self, network: Network, plugin: str, deployment: str) -> None:
-        """See base. A network that another plugin of ours made earlier is made anew."""
-        with self._wiring:
-            found = self._network(network.uuid)
-            if found is not None and found.driver == plugin:
-                return
-            if found is not None:
-                self.unwire(network.uuid)
-            body = bodies.network(network, plugin, deployment)
-            self._client.raw("POST", "/networks/create", body=body, timeout_s=START_S)
+        """See base."""
+        self._networks.wire(network, plugin, deployment)
 
     def unwire(self, network_uuid: str) -> None:
         """See base."""
-        name = bodies.network_name(network_uuid)
-        try:
-            self._client.raw("DELETE", f"/networks/{name}", timeout_s=START_S)
-        except errors.Absent:
-            pass
+        self._networks.unwire(network_uuid)
 
     def wired(self, deployment: str) -> list[str]:
         """See base."""
-        filters = _filters(label=[f"{bodies.DEPLOYMENT}={deployment}"])
-        found = self._client.ask(
-            "GET", "/networks", list[answers.InspectedNetwork], query={"filters": filters}
-        )
-        return [entry.labels[bodies.NETWORK] for entry in found if entry.labels]
+        return self._networks.wired(deployment)
 
-    def _network(self, uuid: str) -> answers.InspectedNetwork | None:
-        try:
-            return self._client.ask(
-                "GET", f"/networks/{bodies.network_name(uuid)}", answers.InspectedNetwork
-            )
-        except errors.Absent:
-            return None
+    def connect(self, handle: str, plug: base.Plug) -> None:
+        """See base."""
+        self._networks.connect(handle, plug)
+
+    def disconnect(self, handle: str, network_uuid: str) -> None:
+        """See base."""
+        self._networks.disconnect(handle, network_uuid)
 
     # --- the life of a container -------------------------------------------------------------
 
@@ -147,11 +133,11 @@ class Docker(base.Engine):
                 connected: set[str] = set()
             except _Exists:
                 handle, connected = self._adopt(name, labels)
+            for path, content in spec.files:
+                self._archives.inject(handle, path, content)
             for plug in plugs[1:]:
-                network = bodies.network_name(plug.network.uuid)
-                if network not in connected:
-                    body = {"Container": handle, "EndpointConfig": bodies.endpoint(plug)}
-                    self._client.raw("POST", f"/networks/{network}/connect", body=body)
+                if bodies.network_name(plug.network.uuid) not in connected:
+                    self._networks.join(handle, plug)
         return handle
 
     def _body(
@@ -204,9 +190,7 @@ class Docker(base.Engine):
     def rejoin(self, handle: str, plugs: tuple[base.Plug, ...]) -> None:
         """See base. Docker forgets the old network of a name when it hears of the new one."""
         for plug in plugs:
-            body = {"Container": handle, "EndpointConfig": bodies.endpoint(plug)}
-            name = bodies.network_name(plug.network.uuid)
-            self._client.raw("POST", f"/networks/{name}/connect", body=body)
+            self._networks.join(handle, plug)
 
     def stop(self, handle: str, timeout_s: int) -> None:
         """See base."""
@@ -275,7 +259,7 @@ class Docker(base.Engine):
         """See base."""
         query = {
             "all": "1",
-            "filters": _filters(label=[f"{bodies.DEPLOYMENT}={deployment}"]),
+            "filters": bodies.filters(label=[f"{bodies.DEPLOYMENT}={deployment}"]),
         }
         rows = self._client.ask("GET", "/containers/json", list[answers.Listed], query=query)
         return [seen for row in rows if (seen := answers.listed(row)) is not None]
@@ -329,9 +313,17 @@ class Docker(base.Engine):
             self._client.ask("GET", f"/containers/{handle}/stats", answers.Stats, query=query)
         )
 
+    def get_archive(self, handle: str, path: str, most: int) -> base.Archive:
+        """See base."""
+        return self._archives.get(handle, path, most)
+
+    def put_archive(self, handle: str, path: str, data: bytes) -> None:
+        """See base."""
+        self._archives.put(handle, path, data)
+
     def events(self, deployment: str) -> Iterator[base.Happened]:
         """See base."""
-        filters = _filters(type=["container"], label=[f"{bodies.DEPLOYMENT}={deployment}"])
+        filters = bodies.filters(type=["container"], label=[f"{bodies.DEPLOYMENT}={deployment}"])
         stream = self._client.stream("GET", "/events", query={"filters": filters})
         return self._told(stream)
 
@@ -423,10 +415,6 @@ class Docker(base.Engine):
 
 class _Exists(Exception):
     """The engine has a container of that name."""
-
-
-def _filters(**filters: list[str]) -> str:
-    return msgspec.json.encode(filters).decode()
 
 
 def _disk_gib(folder: str) -> int:

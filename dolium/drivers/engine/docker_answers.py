@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.base import Happened, Labels, Usage
 from dolium.drivers.engine.docker_errors import clean, no_program
-from dolium.model.container import Look, Seen, State
+from dolium.model.container import Health, Look, Seen, State
 
 STATES = {
     "created": State.CREATED,
@@ -27,10 +27,14 @@ STATES = {
     "stopped": State.EXITED,
 }
 EVENTS = frozenset(
-    {"create", "start", "die", "died", "oom", "pause", "unpause", "destroy", "remove"}
+    {
+        *("create", "start", "die", "died", "oom", "pause", "unpause", "destroy", "remove"),
+        "health_status",
+    }
 )
 """Events after which a container looks different; `died` and `remove` are Podman's."""
 
+_HEALTH = {health.value: health for health in Health}
 _EXITED = re.compile(r"Exited \((\d+)\)")
 _NEVER = "0001-01-01"
 
@@ -66,6 +70,12 @@ class Listed(Struct, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
+class Checked(Struct, rename="pascal"):
+    """Health of an inspected container."""
+
+    status: str = ""
+
+
 class Running(Struct, rename="pascal"):
     """State of an inspected container."""
 
@@ -75,6 +85,7 @@ class Running(Struct, rename="pascal"):
     oom_killed: bool = field(name="OOMKilled", default=False)
     started_at: str = _NEVER
     finished_at: str = _NEVER
+    health: Checked | None = None
 
 
 class Config(Struct, rename="pascal"):
@@ -258,6 +269,7 @@ def seen(found: Inspected) -> Seen | None:
         exit_code=found.state.exit_code if over else None,
         error=_error(found.state),
         cpus=_cpus(found.host_config.cpuset_cpus),
+        health=_health(found.state) if state is State.RUNNING else None,
         look=_look(found.config),
     )
 
@@ -276,6 +288,10 @@ def _error(state: Running) -> str | None:
         text = clean(state.error)
         return no_program(text) or text
     return "It was killed: out of memory" if state.oom_killed else None
+
+
+def _health(state: Running) -> Health | None:
+    return _HEALTH.get(state.health.status) if state.health else None
 
 
 def _look(config: Config) -> Look:
@@ -312,6 +328,7 @@ def usage(stats: Stats) -> Usage:
 def happened(told: Told) -> Happened | None:
     """An event that concerns a container of ours, or None."""
     uuid = (told.actor.attributes or {}).get(bodies.UUID)
-    if uuid is None or told.action not in EVENTS:
+    what = told.action.partition(":")[0]  # health_status: healthy
+    if uuid is None or what not in EVENTS:
         return None
-    return Happened(uuid=uuid, what=told.action)
+    return Happened(uuid=uuid, what=what)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from dolium.drivers.engine.base import Labels, Plug
 from dolium.model.container import Spec
 from dolium.model.network import Network
@@ -20,6 +22,11 @@ PERIOD_US = 100_000
 LEAST_QUOTA_US = 1_000
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 """A container that talks without end must not fill the host."""
+
+
+def filters(**filters: list[str]) -> str:
+    """What a listing is narrowed by."""
+    return msgspec.json.encode(filters).decode()
 
 
 def labels(mark: Labels) -> dict[str, str]:

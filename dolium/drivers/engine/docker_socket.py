@@ -114,6 +114,11 @@ class Stream:
         with _lost(self._what):
             return response.status, _message(response.read())
 
+    def header(self, name: str) -> str:
+        """One of the answer's headers; empty when it has none of the name."""
+        self._begin()
+        return self._head().getheader(name) or ""
+
     def read(self) -> bytes:
         """What is there, waiting for something; empty at the end."""
         self._begin()
@@ -400,9 +405,13 @@ def _readable(sock: socket.socket, seconds: float) -> bool:
 
 
 def _request(connection: Connection, method: str, target: str, body: object) -> None:
-    headers = {} if body is None else {"Content-Type": "application/json"}
-    data = None if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
-    connection.request(method, target, body=data, headers=headers)
+    if body is None:
+        connection.request(method, target)
+    elif isinstance(body, bytes):
+        connection.request(method, target, body, {"Content-Type": "application/x-tar"})
+    else:
+        kind = {"Content-Type": "application/json"}
+        connection.request(method, target, msgspec.json.encode(body), kind)
 
 
 def _message(body: bytes) -> str:

@@ -1,7 +1,7 @@
 """An engine in memory, with faults on demand: the outside world of tests and simulations.
 
 It outlives the death of an agent, keeps no time but the clock it is handed, has no threads and
-no chance of its own. What it does not copy of a real engine: file systems and real processes.
+no chance of its own. What it does not copy of a real engine: real processes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import ClassVar
 from msgspec import Struct, structs
 
 from dolium import errors
-from dolium.drivers.engine import base
+from dolium.drivers.engine import base, fake_files
 from dolium.drivers.engine.fake_consoles import Consoles
 from dolium.drivers.engine.fake_fate import WHAT, Box, Image, asked
 from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.model.clock import Clock, iso
-from dolium.model.container import Look, Seen, Spec, State
+from dolium.model.container import Health, Look, Seen, Spec, State
 from dolium.model.network import Network
 
 __all__ = ["Box", "Fake", "FakeOptions", "Image"]
@@ -39,7 +39,10 @@ class Fake(Consoles, base.Engine):
 
     name: ClassVar[str] = "fake"
     can: ClassVar[frozenset[str]] = frozenset(
-        {"plugin-networks", "pause", "update", "pin", "stats", "top", "disk-quota", "events"}
+        {
+            *("plugin-networks", "pause", "update", "pin", "stats", "top", "archive"),
+            *("disk-quota", "events"),
+        }
     )
     Options = FakeOptions
 
@@ -130,6 +133,8 @@ class Fake(Consoles, base.Engine):
             labels=labels,
             image=image,
         )
+        for path, content in spec.files:
+            fake_files.inject(box.files, path, content)
         self.boxes[name] = box
         self._tell(box, "create")
         return box.handle
@@ -152,6 +157,7 @@ class Fake(Consoles, base.Engine):
         box.plan, box.state, box.ends = made, State.RUNNING, self.clock.monotonic() + made.lasts
         box.started_at, box.finished_at, box.exit_code, box.error = now, None, None, None
         box.starts += 1
+        box.health = Health.STARTING if box.spec.healthcheck else None
         box.output.extend((now + line.at, line.stream, line.text) for line in made.lines)
         self._tell(box, "start")
 
@@ -160,6 +166,28 @@ class Fake(Consoles, base.Engine):
         """See base."""
         box = self._box(handle)
         box.plugs, box.unwired = plugs, False
+
+    @asked
+    def connect(self, handle: str, plug: base.Plug) -> None:
+        """See base."""
+        box = self._box(handle)
+        if plug.network.uuid not in self.networks:
+            raise errors.Unwired(why=f"Network {plug.network.uuid} could not be found")
+        if any(each.network.uuid == plug.network.uuid for each in box.plugs):
+            return
+        if box.alive and self.plug is not None:
+            self.plug(plug)
+        box.plugs = (*box.plugs, plug)
+
+    @asked
+    def disconnect(self, handle: str, network_uuid: str) -> None:
+        """See base."""
+        box = self._box(handle)
+        for plug in box.plugs:
+            if plug.network.uuid == network_uuid:
+                if box.alive and self.unplug is not None:
+                    self.unplug(plug)
+                box.plugs = tuple(each for each in box.plugs if each is not plug)
 
     def _plug(self, box: Box) -> None:
         known = all(plug.network.uuid in self.networks for plug in box.plugs)
@@ -268,7 +296,13 @@ class Fake(Consoles, base.Engine):
             hostname=box.spec.hostname or box.handle[-12:],
             entrypoint=list(box.image.entrypoint) if entrypoint is None else entrypoint,
         )
-        return structs.replace(_seen(box), started_at=box.started_at, error=box.error, look=look)
+        return structs.replace(
+            _seen(box),
+            started_at=box.started_at,
+            error=box.error,
+            health=box.health if box.state is State.RUNNING else None,
+            look=look,
+        )
 
     @asked
     def listing(self, deployment: str) -> list[Seen]:
@@ -329,6 +363,16 @@ class Fake(Consoles, base.Engine):
             received=0,
             sent=0,
         )
+
+    @asked
+    def get_archive(self, handle: str, path: str, most: int) -> base.Archive:
+        """See base."""
+        return fake_files.get(self._box(handle).files, path, most, self.clock.now())
+
+    @asked
+    def put_archive(self, handle: str, path: str, data: bytes) -> None:
+        """See base."""
+        fake_files.put(self._box(handle).files, path, data)
 
     def events(self, deployment: str) -> Iterator[base.Happened]:
         """See base. Waits in real time: for threads; simulations use `happened`."""

@@ -15,10 +15,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from dolium import errors
-from dolium.drivers.engine import base
+from dolium.drivers.engine import base, fake_files
 from dolium.drivers.engine.fake_process import Plan
 from dolium.model.clock import Clock, SystemClock
-from dolium.model.container import Spec, State
+from dolium.model.container import Health, Spec, State
 from dolium.model.network import Network
 
 P = ParamSpec("P")
@@ -62,12 +62,14 @@ class Box:
     finished_at: float | None = None
     exit_code: int | None = None
     error: str | None = None
+    health: Health | None = None
     starts: int = 0
     signals: list[str] = field(default_factory=list)
     attached: list[socket.socket] = field(default_factory=list)
     """The other sides of consoles that are attached: tests play the process."""
     size: tuple[int, int] | None = None
     """Height and width of its terminal."""
+    files: fake_files.Files = field(default_factory=fake_files.FOLDERS.copy)
     output: list[tuple[float, str, bytes]] = field(default_factory=list)
     """Epoch seconds, stream, bytes; may lie in the future."""
 
@@ -216,6 +218,12 @@ class Fate:
         """Let a container's process end by itself."""
         with self.lock:
             self._end(self.boxes[name], code)
+
+    def feel(self, name: str, health: Health) -> None:
+        """A check of a running container gives another result."""
+        with self.lock:
+            self.boxes[name].health = health
+            self._tell(self.boxes[name], "health_status")
 
     def lose(self, name: str) -> None:
         """Somebody removes a container behind our back."""

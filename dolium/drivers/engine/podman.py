@@ -22,7 +22,7 @@ class Podman(Docker):
     """Podman's compatible API, for containers without network."""
 
     name: ClassVar[str] = "podman"
-    can: ClassVar[frozenset[str]] = frozenset({"pause", "stats", "top", "events"})
+    can: ClassVar[frozenset[str]] = frozenset({"pause", "stats", "top", "archive", "events"})
     what: ClassVar[str] = "Podman"
 
     def facts(self) -> Facts:
@@ -37,6 +37,13 @@ class Podman(Docker):
     def wire(self, network: Network, plugin: str, deployment: str) -> None:
         """See base."""
         raise errors.NotOffered(driver=self.name, what="networks of ours")
+
+    def connect(self, handle: str, plug: Plug) -> None:
+        """See base."""
+        raise errors.NotOffered(driver=self.name, what="networks of ours")
+
+    def disconnect(self, handle: str, network_uuid: str) -> None:
+        """See base. It is on none."""
 
     def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
         """See base. What would be ignored is refused."""
@@ -72,6 +79,11 @@ class Podman(Docker):
     def pin(self, handle: str, cpus: tuple[int, ...]) -> None:
         """See base."""
         raise errors.NotOffered(driver=self.name, what="changing limits")
+
+    def put_archive(self, handle: str, path: str, data: bytes) -> None:
+        """See base. Podman would make a folder that is not there."""
+        self._archives.check(handle, path)
+        super().put_archive(handle, path, data)
 
     def update(self, handle: str, spec: Spec) -> None:
         """See base."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -11,7 +13,7 @@ from dolium import errors
 from dolium.drivers import load, names
 from dolium.drivers.engine.base import Engine, Happened, Labels
 from dolium.drivers.engine.fake import Fake
-from dolium.model.container import Spec, State
+from dolium.model.container import Health, Spec, State
 from tests import engines
 from tests.drivers.engine.conftest import Bench
 
@@ -387,6 +389,36 @@ def test_stats(bench: Bench) -> None:
     assert 0 < usage.memory < usage.memory_limit
     assert usage.cpu_ns > 0
     assert usage.system_cpu_ns > 0
+
+
+def test_health(bench: Bench) -> None:
+    if bench.engine.name == "podman":
+        pytest.skip("its checks are timers of systemd")
+    told: list[Happened] = []
+    stream = bench.engine.events(bench.deployment)
+    threading.Thread(target=lambda: told.extend(_until_closed(stream)), daemon=True).start()
+    check = {"test": "test ! -e /tmp/ill", "interval": 1, "retries": 1, "timeout": 30}
+    seen = bench.run(*ENDLESS, healthcheck=check)
+    if isinstance(bench.engine, Fake):
+        assert seen.health is Health.STARTING
+        bench.engine.feel(bench.name(seen), Health.HEALTHY)
+    engines.wait(lambda: bench.look(seen).health is Health.HEALTHY, "it is healthy")
+    if isinstance(bench.engine, Fake):
+        bench.engine.feel(bench.name(seen), Health.UNHEALTHY)
+    else:
+        bench.engine.execute(seen.handle, ["touch", "/tmp/ill"], 20)
+    engines.wait(lambda: bench.look(seen).health is Health.UNHEALTHY, "it is ill")
+    bench.engine.stop(seen.handle, 0)
+    assert bench.look(seen).health is None
+    bench.engine.close()
+    engines.wait(
+        lambda: [event.what for event in told].count("health_status") >= 2, "both were told"
+    )
+
+
+def _until_closed(stream: Iterator[Happened]) -> Iterator[Happened]:
+    with suppress(errors.Unanswered):
+        yield from stream
 
 
 def test_events(bench: Bench) -> None:
