@@ -22,6 +22,7 @@ from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
 from dolium.control.services import Services
 from dolium.metrics.registry import Registry
 from dolium.model import trace
@@ -46,6 +47,7 @@ def make(
     questions: Questions,
     networks: Networks,
     services: Services,
+    quotas: Quotas,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -58,6 +60,7 @@ def make(
         questions=questions,
         networks=networks,
         services=services,
+        quotas=quotas,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),
@@ -202,7 +205,7 @@ def _answer(route: Route, call: Call) -> Answer:
         return route.answer(call)
     ident = call.path.get("container")
     if ident is None:
-        call.allow(route.rule)
+        call.allow(route.rule, project_id=call.path.get("project"))
         return route.answer(call)
     call.row = call.service.containers.find(call.context, ident)
     call.allow(route.rule, call.row)

@@ -15,6 +15,7 @@ from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
 from dolium.control.services import Services
 from dolium.metrics.registry import Registry
 from dolium.model import reading, record
@@ -37,6 +38,7 @@ class Service(Struct, frozen=True, kw_only=True):
     questions: Questions
     networks: Networks
     services: Services
+    quotas: Quotas
     policy: Policy
     config: conf.Config
     clock: Clock
@@ -105,9 +107,13 @@ class Call:
             return query | dict(parse_qsl(self._raw().decode("latin-1"), keep_blank_values=True))
         return query | self.body()
 
-    def allow(self, rule: str, row: record.Container | None = None) -> None:
-        """Raise Forbidden unless the caller may do this, in its own project or to the row."""
-        project = row.project_id if row else self.context.project_id
+    def allow(
+        self, rule: str, row: record.Container | None = None, project_id: str | None = None
+    ) -> None:
+        """Raise Forbidden unless the caller may do this: to the row, in the project, or in its
+        own.
+        """
+        project = row.project_id if row else project_id or self.context.project_id
         user = row.user_id if row else self.context.user_id
         self.service.policy.check(rule, self.context, project, user)
 

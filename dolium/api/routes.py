@@ -1,7 +1,7 @@
 """Every route: the one table of what is served, by whom it may be used, in which versions.
 
 A path that names a container finds it first, so that nobody learns whether another project has
-one. What is not here is a 404.
+one; one that names a project asks the policy about that project. What is not here is a 404.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dolium.api.zun import (
     container_verbs,
     containers,
     hosts,
+    quota_classes,
+    quotas,
     root,
     services,
     watching,
@@ -39,6 +41,8 @@ class Route(NamedTuple):
 _ALL = "/v1/containers"
 _ONE = "/v1/containers/{container}"
 _SERVICES = "/v1/services"
+_QUOTA = "/v1/quotas/{project}"
+_QUOTA_CLASS = "/v1/quota_classes/{quota_class}"
 
 ROUTES = (
     Route("GET", "/", root.root),
@@ -76,6 +80,12 @@ ROUTES = (
     Route("PUT", f"{_SERVICES}/disable", services.disable, "zun-service:disable"),
     Route("PUT", f"{_SERVICES}/force_down", services.force_down, "zun-service:force_down"),
     Route("GET", "/v1/availability_zones", availability_zones.list_, "availability_zones:get_all"),
+    Route("GET", _QUOTA, quotas.show, "quota:get"),
+    Route("PUT", _QUOTA, quotas.update, "quota:update"),
+    Route("DELETE", _QUOTA, quotas.delete, "quota:delete"),
+    Route("GET", f"{_QUOTA}/defaults", quotas.defaults, "quota:get_default"),
+    Route("GET", _QUOTA_CLASS, quota_classes.show, "quota_class:get"),
+    Route("PUT", _QUOTA_CLASS, quota_classes.update, "quota_class:update"),
 )
 
 PUBLIC = frozenset(route.path for route in ROUTES if not route.rule)

@@ -26,6 +26,7 @@ from dolium.control.lost import Lost
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
 from dolium.control.services import Services
 from dolium.drivers import load
 from dolium.drivers.fence.base import Driver as Fence
@@ -147,6 +148,7 @@ class Api:
                 Questions(link, config.engine.execute_timeout_s),
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
+                Quotas(store, config.quota),
                 auth,
                 self.policy,
                 config,

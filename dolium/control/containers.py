@@ -14,6 +14,7 @@ from dolium import conf, errors
 from dolium.control import claims, rows
 from dolium.control.claims import Claims
 from dolium.control.names import friendly
+from dolium.control.quotas import configured
 from dolium.model import hints, reading, record
 from dolium.model.clock import Clock
 from dolium.model.container import (
@@ -31,8 +32,8 @@ from dolium.model.container import (
     shown,
 )
 from dolium.model.context import Context
+from dolium.model.quota import Amounts
 from dolium.store import actions, containers, groups, hosts, projects
-from dolium.store.projects import Amounts
 from dolium.store.store import Follower, Store, Tx
 
 Rows = list[record.Container]
@@ -69,12 +70,7 @@ class Containers:
         self._tenant_runtime = tenant_runtime or None
         self._new_id = new_id
         self._place = place
-        self._limits = Amounts(
-            containers=quota.containers,
-            cpu_m=quota.cpu * 1000 if quota.cpu >= 0 else -1,
-            memory_mib=quota.memory,
-            disk_gib=quota.disk,
-        )
+        self._limits = configured(quota)
 
     # --- reading ---------------------------------------------------------------------------
 

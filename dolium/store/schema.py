@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0010"
+HEAD = "0012"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -225,6 +225,16 @@ projects = Table(
     Column("used_cpu_m", BigInteger, nullable=False),
     Column("used_memory_mib", BigInteger, nullable=False),
     Column("used_disk_gib", BigInteger, nullable=False),
+    Column("limit_containers", BigInteger),
+    Column("limit_cpu_m", BigInteger),
+    Column("limit_memory_mib", BigInteger),
+    Column("limit_disk_gib", BigInteger),
+)
+
+quota_classes = Table(
+    "quota_classes",
+    metadata,
+    Column("name", String(255), primary_key=True),
     Column("limit_containers", BigInteger),
     Column("limit_cpu_m", BigInteger),
     Column("limit_memory_mib", BigInteger),

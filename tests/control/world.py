@@ -12,6 +12,7 @@ from dolium.control.containers import Containers
 from dolium.control.hosts import Hosts
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
+from dolium.control.quotas import Quotas
 from dolium.control.services import Services
 from dolium.drivers.network.base import Driver
 from dolium.model.container import Seen, Spec, State
@@ -120,6 +121,7 @@ class World:
         self.hosts = Hosts(self.store, self.clock, conf.Placing(), "deployment")
         self.networks = Networks(self.store, driver or FlatNetwork())
         self.services = Services(self.store, self.clock)
+        self.quotas = Quotas(self.store, quota)
         self.placer = Placer(self.store, self.clock, self.networks, rng, meter=self.store.meter)
         self.inventory = inventory or Inventory(
             hostname=HOST, cpus=8, memory_mib=16384, disk_gib=100, runtimes=("runc",)

@@ -25,6 +25,7 @@ from dolium.store.store import Tx
 from tests import databases
 from tests.control import test_claims, test_containers, test_hypervisors, world
 from tests.control.test_groups import keep_a_rule_together
+from tests.control.test_quotas import race
 from tests.databases import SERVERS, Database
 from tests.live.crowd import Crowd, check
 from tests.stories.telling import Telling, stories
@@ -145,6 +146,11 @@ def test_what_many_do_at_once_adds_up(server: Database, store: Server) -> None:
 
 def test_placers_keep_a_rule_together(server: Database, store: Server) -> None:
     keep_a_rule_together([Server(server.url("kept")) for _ in range(3)])
+
+
+@pytest.mark.usefixtures("store")
+def test_racing_creations_never_pass_a_limit(server: Database) -> None:
+    race([Server(server.url("kept")) for _ in range(4)])
 
 
 @pytest.mark.usefixtures("store")

@@ -82,6 +82,7 @@ class Cloud:
             questions=Questions(link, 5.0),
             networks=self.world.networks,
             services=self.world.services,
+            quotas=self.world.quotas,
             auth=People(),
             policy=self.policy,
             config=options,
