@@ -289,6 +289,13 @@ class StartError(Error):
     code, text = "dolium.start", "{why}"
 
 
+class Unreadable(Error):
+    """A secret was sealed with a key that this process does not have."""
+
+    status, code = 503, "dolium.unreadable"
+    text = "A password can't be read: {where} has not the key that it was sealed with"
+
+
 class Shutdown(Error):
     """The service is stopping; the work goes on after the next start."""
 

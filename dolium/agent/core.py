@@ -32,6 +32,7 @@ from dolium.model.clock import Clock
 from dolium.model.container import Seen, engine_name
 from dolium.model.host import Hello
 from dolium.model.metric import FACTS_WAITING, LEASE_AGE, Meter, Value
+from dolium.model.registry import Login
 from dolium.model.wish import Answer, Facts, Page, Question, Wish
 
 LOG = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class Core:
             gate=gate or nullcontext(),
             machine=options.machine,
             stopping=stopping,
+            login=self._login,
             meter=meter or Meter(),
         )
         self._converge = Converge(self._tools, rng)
@@ -220,6 +222,17 @@ class Core:
             if fact.results:
                 self.notes.settle(fact.uuid, fact.results)
         return len(known)
+
+    def _login(self, uuid: str) -> Login:
+        """For `Tools`. Raises Refused for what is definite, else Unanswered."""
+        try:
+            return self._link.login(self.options.host, self.boot, uuid)
+        except (errors.NotFound, errors.Unreadable) as error:
+            raise errors.Refused(why=str(error)) from error
+        except errors.DriverError:
+            raise
+        except errors.Error as error:
+            raise errors.Unanswered(what="The control side", why=str(error)) from error
 
     def _cut_off(self) -> None:
         LOG.warning(

@@ -23,6 +23,7 @@ from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.metrics.registry import Registry
 from dolium.model import trace
@@ -48,6 +49,7 @@ def make(
     networks: Networks,
     services: Services,
     quotas: Quotas,
+    registries: Registries,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -61,6 +63,7 @@ def make(
         networks=networks,
         services=services,
         quotas=quotas,
+        registries=registries,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),

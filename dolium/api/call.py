@@ -16,6 +16,7 @@ from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.metrics.registry import Registry
 from dolium.model import reading, record
@@ -39,6 +40,7 @@ class Service(Struct, frozen=True, kw_only=True):
     networks: Networks
     services: Services
     quotas: Quotas
+    registries: Registries
     policy: Policy
     config: conf.Config
     clock: Clock

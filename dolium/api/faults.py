@@ -49,6 +49,7 @@ NAMES: dict[type[errors.Error], str] = {
     errors.NotOffered: "operation-not-supported",
     errors.TimedOut: "conflict",
     errors.Shutdown: "service-unavailable",
+    errors.Unreadable: "service-unavailable",
 }
 """What follows `container.` in `code`; a class not listed has its nearest base's."""
 

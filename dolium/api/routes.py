@@ -19,6 +19,7 @@ from dolium.api.zun import (
     hosts,
     quota_classes,
     quotas,
+    registries,
     root,
     services,
     watching,
@@ -41,6 +42,8 @@ class Route(NamedTuple):
 _ALL = "/v1/containers"
 _ONE = "/v1/containers/{container}"
 _SERVICES = "/v1/services"
+_REGISTRIES = "/v1/registries"
+_REGISTRY = "/v1/registries/{registry}"
 _QUOTA = "/v1/quotas/{project}"
 _QUOTA_CLASS = "/v1/quota_classes/{quota_class}"
 
@@ -86,6 +89,11 @@ ROUTES = (
     Route("GET", f"{_QUOTA}/defaults", quotas.defaults, "quota:get_default"),
     Route("GET", _QUOTA_CLASS, quota_classes.show, "quota_class:get"),
     Route("PUT", _QUOTA_CLASS, quota_classes.update, "quota_class:update"),
+    Route("POST", _REGISTRIES, registries.create, "registry:create"),
+    Route("GET", _REGISTRIES, registries.list_, "registry:get_all"),
+    Route("GET", _REGISTRY, registries.show, "registry:get_one"),
+    Route("PATCH", _REGISTRY, registries.update, "registry:update"),
+    Route("DELETE", _REGISTRY, registries.delete, "registry:delete"),
 )
 
 PUBLIC = frozenset(route.path for route in ROUTES if not route.rule)

@@ -126,7 +126,8 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
     here = Process(config, Source.API, stack)
     hosts = HttpsHosts(here.own.identity, here.hosting.hosts.place, here.enrolment.accepts)
     stack.callback(hosts.close)
-    made = Api(config, here.store, here.deployment, auth, hosts, here.registry, tls)
+    registries = here.hosting.registries
+    made = Api(config, here.store, here.deployment, auth, hosts, registries, here.registry, tls)
     for warm in (auth.warm, made.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     here.start()

@@ -13,6 +13,7 @@ from dolium.api.auth import Auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.cli import arbiter
+from dolium.cli.keys import cipher_of
 from dolium.cli.listening import Tls
 from dolium.clients.account import account
 from dolium.clients.nova import Nova
@@ -27,6 +28,7 @@ from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.control.questions import Questions
 from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.drivers import load
 from dolium.drivers.fence.base import Driver as Fence
@@ -113,7 +115,10 @@ class Hosting:
     def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
         clock = SystemClock()
         self.heartbeats = Heartbeats(store, clock)
-        self.hosts = Hosts(store, clock, config.placing, deployment, self.heartbeats.heard)
+        self.registries = Registries(store, clock, cipher_of(config, store))
+        self.hosts = Hosts(
+            store, clock, config.placing, deployment, self.heartbeats.heard, self.registries
+        )
 
 
 class Api:
@@ -126,6 +131,7 @@ class Api:
         deployment: str,
         auth: Auth,
         link: Link,
+        registries: Registries,
         registry: Registry,
         tls: Tls | None = None,
         follow: Follower | None = None,
@@ -149,6 +155,7 @@ class Api:
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
                 Quotas(store, config.quota),
+                registries,
                 auth,
                 self.policy,
                 config,

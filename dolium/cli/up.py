@@ -85,7 +85,7 @@ def _start(
     conducting = Conducting(config, store, deployment)
     registry = _registry(store, conducting)
     follow = conducting.placer.follow
-    api = Api(config, store, deployment, auth, link, registry, api_tls, follow)
+    api = Api(config, store, deployment, auth, link, hosting.registries, registry, api_tls, follow)
     host = Host(config, state.agent, deployment, store.meter)
     stack.callback(host.close)
     host.prepare()  # Docker asks its plugins while it starts: they listen before

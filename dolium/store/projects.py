@@ -16,7 +16,6 @@ from dolium.store.schema import changes
 from dolium.store.schema import projects as table
 from dolium.store.store import Tx
 
-
 _NAMES = {"containers": "containers", "cpu_m": "cpu", "memory_mib": "memory", "disk_gib": "disk"}
 
 
@@ -35,7 +34,9 @@ def _limit(name: str) -> sa.ColumnElement[Any]:
 
 def _room(name: str) -> sa.ColumnElement[bool]:
     more = sa.bindparam(name, type_=sa.BigInteger)
-    limit = sa.func.coalesce(sa.func.nullif(_limit(name), sa.literal_column(str(UNLIMITED))), _BOUND)
+    limit = sa.func.coalesce(
+        sa.func.nullif(_limit(name), sa.literal_column(str(UNLIMITED))), _BOUND
+    )
     return sa.or_(more <= 0, table.c[f"used_{name}"] + more <= limit)
 
 

@@ -24,9 +24,7 @@ def columns(limits: Limits) -> dict[str, int]:
     return {f"limit_{name}": value for name, value in limits.items()}
 
 
-def read(
-    connection: sa.Connection, holder: sa.Table, which: sa.ColumnElement[bool]
-) -> Limits:
+def read(connection: sa.Connection, holder: sa.Table, which: sa.ColumnElement[bool]) -> Limits:
     """The limits that one row of such a table sets."""
     names = Amounts.__struct_fields__
     row = connection.execute(

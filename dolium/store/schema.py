@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0012"
+HEAD = "0013"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -153,11 +153,28 @@ containers = Table(
     Column("group_id", BigInteger),
     Column("placed_reason", Text),
     Column("claims_ended", Integer, nullable=False, server_default="0"),
+    Column("registry_id", String(36)),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
     Index("ix_containers_group", "group_id"),
     sqlite_autoincrement=True,
+)
+
+registries = Table(
+    "registries",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("uuid", String(36), nullable=False, unique=True),
+    Column("name", String(255)),
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("domain", String(255), nullable=False),
+    Column("username", String(255)),
+    Column("sealed", Text),  # the password, as control/cipher.py keeps it
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double),
+    Index("ix_registries_project", "project_id", "id"),
 )
 
 claims = Table(

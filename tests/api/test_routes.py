@@ -15,7 +15,11 @@ from tests.stories.cloud import Cloud
 GUARDED = [route for route in ROUTES if route.rule]
 OPERATORS = [r for r in GUARDED if r.rule in {rule.name for rule in RULES if rule.default == ADMIN}]
 NAMES = {"request_id": "req-1", "host": HOST, "project": "north", "quota_class": "default"}
+NAMES |= {"registry": "team"}
 """What stands in paths, besides a container's own."""
+OWNED = [route for route in GUARDED if "{registry}" in route.path]
+BODIES = {"/v1/containers": {"image": "cirros"}, "/v1/registries": {"registry": {"domain": "d.io"}}}
+"""What creates something, by path."""
 ONE = [route for route in GUARDED if "{container}" in route.path]
 
 
@@ -40,6 +44,8 @@ def cloud() -> Cloud:
 def _running(cloud: Cloud) -> str:
     reply = cloud.call("POST", "/v1/containers?run=true", body={"image": "cirros", "name": "web"})
     cloud.host.look()
+    body = {"registry": {"domain": "north.example", "name": NAMES["registry"]}}
+    assert cloud.call("POST", "/v1/registries", body=body).status == 201
     return str(reply.json["uuid"])
 
 
@@ -69,10 +75,19 @@ def test_another_projects_container_does_not_exist(cloud: Cloud, route: Route) -
     assert len(cloud.call("GET", f"/v1/containers/{uuid}/container_actions").json) == 1
 
 
-@pytest.mark.parametrize("route", [r for r in GUARDED if r not in ONE + OPERATORS], ids=_id)
+@pytest.mark.parametrize("route", OWNED, ids=_id)
+def test_another_projects_things_do_not_exist(cloud: Cloud, route: Route) -> None:
+    uuid = _running(cloud)
+    body = BODIES["/v1/registries"]
+    reply = cloud.call(route.verb, _path(route, uuid), who="bob", body=body)
+    assert reply.status == 404
+    assert "north.example" in cloud.call("GET", "/v1/registries/team").raw.decode()
+
+
+@pytest.mark.parametrize("route", [r for r in GUARDED if r not in ONE + OWNED + OPERATORS], ids=_id)
 def test_no_collection_shows_another_projects_things(cloud: Cloud, route: Route) -> None:
     uuid = _running(cloud)
-    body = {"image": "cirros"} if route.verb == "POST" else None
+    body = BODIES[route.path] if route.verb == "POST" else None
     reply = cloud.call(route.verb, _path(route, uuid, project="south"), who="bob", body=body)
     assert reply.status < 300
     assert uuid not in reply.raw.decode()

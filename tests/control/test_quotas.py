@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from dolium.model.context import Context
 from dolium.model.quota import DEFAULT, Amounts, Limits
 from dolium.store import projects, schema, upgrade
 from dolium.store.sqlite import Sqlite
-from dolium.store.store import Store
+from dolium.store.store import Store, Tx
 
 from .world import TickingClock, World
 
@@ -47,12 +48,16 @@ def test_the_database_compares_with_the_limits_that_are_shown(
     for name in Amounts.__struct_fields__:
         amounts, most = Amounts(**{name: more}), getattr(shown, name)
         try:
-            world.store.write(lambda tx, a=amounts: projects.reserve(tx, "p1", a, limits))
+            world.store.write(partial(_reserve, amounts, limits))
         except errors.OverQuota as error:
             assert 0 <= most < more
             assert len(error.facts["resources"]) == 1
         else:
             assert most == -1 or more <= most
+
+
+def _reserve(more: Amounts, limits: Amounts, tx: Tx) -> None:
+    projects.reserve(tx, "p1", more, limits)
 
 
 def test_racing_creations_never_pass_a_limit(tmp_path: Path) -> None:
@@ -72,6 +77,8 @@ def race(stores: Sequence[Store]) -> None:
     def work(number: int) -> None:
         containers = Containers(stores[number], clock, configured, random.Random(number))
         for n in range(12):
+            if number == 0 and n == 6:
+                administrator.limit("p", {"containers": 12})
             context = Context(user_id="u", project_id="p", request_id=f"req-{number}-{n}")
             try:
                 row = containers.create(context, None, Spec(image="cirros"), run=False)
@@ -82,8 +89,6 @@ def race(stores: Sequence[Store]) -> None:
             if n % 3 == 0:
                 containers.delete(context, row, force=True)
                 made.remove(number)
-            if number == 0 and n == 6:
-                administrator.limit("p", {"containers": 12})
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(len(stores))]
     for thread in threads:

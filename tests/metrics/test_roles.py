@@ -18,7 +18,10 @@ from dolium import conf, errors
 from dolium.api import app
 from dolium.api.policy import Policy
 from dolium.cli import logs, watching
+from dolium.control.cipher import Cipher, new_key
 from dolium.control.networks import Networks
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.metrics.registry import Registry
 from dolium.model.metric import Source
@@ -45,6 +48,8 @@ class Api:
             cloud.questions,
             Networks(store, FlatNetwork()),
             Services(store, cloud.side.clock),
+            Quotas(store, conf.Quota()),
+            Registries(store, cloud.side.clock, Cipher([new_key()])),
             People(),
             Policy(),
             conf.Config(),

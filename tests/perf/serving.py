@@ -18,9 +18,12 @@ from dolium import conf, errors
 from dolium.api import app, auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.control.cipher import Cipher, new_key
 from dolium.control.containers import Containers
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.link.base import Hosts
 from dolium.model.clock import SystemClock
@@ -54,6 +57,8 @@ def dolium(folder: Path) -> app.Wsgi:
         questions=Questions(Nobody(), config.engine.execute_timeout_s),
         networks=Networks(store, Counted()),
         services=Services(store, clock),
+        quotas=Quotas(store, config.quota),
+        registries=Registries(store, clock, Cipher([new_key()])),
         auth=keystone,
         policy=policy,
         config=config,

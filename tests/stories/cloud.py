@@ -83,6 +83,7 @@ class Cloud:
             networks=self.world.networks,
             services=self.world.services,
             quotas=self.world.quotas,
+            registries=self.world.registries,
             auth=People(),
             policy=self.policy,
             config=options,

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from dolium.model.container import Seen, Spec
 from dolium.model.network import Network, Port
+from dolium.model.registry import Login
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -103,14 +104,21 @@ class Engine(ABC):
         return ""
 
     @abstractmethod
-    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+    def pull(
+        self,
+        image: str,
+        policy: str,
+        stop: Callable[[], bool] = lambda: False,
+        login: Login | None = None,
+    ) -> str | None:
         """Before a create: make the image present, as the policy says.
 
         policy: `always`, `ifnotpresent` or `never`. With `always` and a registry that can't be
         reached within 3 s a present image serves; the sentence returned says so (decision 5).
-        `stop` is asked now and then: True gives up with Unanswered. Raises ImageMissing when
-        the registry (or, for `never`, the host) definitely has none, Unanswered when the
-        registry can't be reached and no image is present, Full when the disk is.
+        `stop` is asked now and then: True gives up with Unanswered. `login` signs in at the
+        image's registry. Raises ImageMissing when the registry (or, for `never`, the host)
+        definitely has none, Refused when the registry denies access, Unanswered when it can't be
+        reached and no image is present, Full when the disk is.
         """
 
     @abstractmethod

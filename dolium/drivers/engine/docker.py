@@ -25,6 +25,7 @@ from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
 from dolium.model.network import Network
+from dolium.model.registry import Login
 from dolium.undo import Undo
 
 START_S = 180.0
@@ -90,9 +91,15 @@ class Docker(base.Engine):
         except OSError as error:
             raise errors.Unanswered(what=self.what, why=str(error)) from error
 
-    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+    def pull(
+        self,
+        image: str,
+        policy: str,
+        stop: Callable[[], bool] = lambda: False,
+        login: Login | None = None,
+    ) -> str | None:
         """See base."""
-        return self._images.pull(image, policy, stop)
+        return self._images.pull(image, policy, stop, login)
 
     # --- networks ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Any, TypeVar
@@ -277,6 +278,7 @@ class Client:
         *,
         query: dict[str, Any] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Stream:
         """A question whose answer comes bit by bit, on a connection of its own.
@@ -287,7 +289,7 @@ class Client:
         connection = Connection(self.path, self._timeout)
         try:
             with _lost(self.what):
-                _request(connection, method, target, body)
+                _request(connection, method, target, body, headers)
         except errors.Unanswered:
             connection.close()
             raise
@@ -387,8 +389,15 @@ def _readable(sock: socket.socket, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def _request(connection: Connection, method: str, target: str, body: object) -> None:
+def _request(
+    connection: Connection,
+    method: str,
+    target: str,
+    body: object,
+    more: Mapping[str, str] | None = None,
+) -> None:
     headers = {} if body is None else {"Content-Type": "application/json"}
+    headers |= more or {}
     data = None if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
     connection.request(method, target, body=data, headers=headers)
 

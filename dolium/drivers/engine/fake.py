@@ -19,6 +19,7 @@ from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.model.clock import Clock, iso
 from dolium.model.container import Look, Seen, Spec, State
 from dolium.model.network import Network
+from dolium.model.registry import Login
 
 __all__ = ["Box", "Fake", "FakeOptions", "Image"]
 
@@ -67,7 +68,13 @@ class Fake(Fate, base.Engine):
         return str(self.lives)
 
     @asked
-    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+    def pull(
+        self,
+        image: str,
+        policy: str,
+        stop: Callable[[], bool] = lambda: False,
+        login: Login | None = None,
+    ) -> str | None:
         """See base."""
         name = _tagged(image)
         present = name in self.images
@@ -81,6 +88,8 @@ class Fake(Fate, base.Engine):
             if present:
                 return f"Registry docker.io does not answer; image {image} of this host is used"
             raise errors.Unanswered(what="Registry docker.io", why="no answer")
+        if self.logins.get(name, login) != login:
+            raise errors.Refused(why=f"The registry denies access to image {image}")
         if name not in self.registry:
             raise errors.ImageMissing(image=image, why="the registry does not have it")
         self.images[name] = self.registry[name]

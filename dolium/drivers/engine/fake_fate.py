@@ -19,6 +19,7 @@ from dolium.drivers.engine.fake_process import Plan
 from dolium.model.clock import Clock, SystemClock
 from dolium.model.container import Spec, State
 from dolium.model.network import Network
+from dolium.model.registry import Login
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -123,6 +124,8 @@ class Fate:
         self.registry: dict[str, Image] = {"busybox:latest": Image()}
         """Images a pull can get."""
         self.registry_answers = True
+        self.logins: dict[str, Login] = {}
+        """Who has to sign in for images of the registry, where not everybody may have them."""
         self.boxes: dict[str, Box] = {}
         """Containers by engine name."""
         self.networks: dict[str, tuple[Network, str, str]] = {}
