@@ -43,7 +43,9 @@ bodies = st.dictionaries(
 queries = st.dictionaries(st.sampled_from(PARAMS), st.text(max_size=8) | words, max_size=3)
 versions = st.integers(1, 40)
 
-NAMES = dict.fromkeys(("request_id", "host", "project", "quota_class", "registry"), "some")
+NAMES = dict.fromkeys(
+    ("request_id", "host", "project", "quota_class", "registry", "network"), "some"
+)
 """What stands in paths, besides a container's own."""
 
 

