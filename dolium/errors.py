@@ -185,6 +185,12 @@ class Conflict(Error):
     status, code, text = 409, "dolium.conflict", "{why}"
 
 
+class Exists(Error):
+    """There is one of that name already."""
+
+    status, code, text = 409, "dolium.exists", "{kind} {id} already exists."
+
+
 class Changed(Error):
     """Somebody else wrote the row meanwhile: read again."""
 

@@ -18,13 +18,14 @@ from dolium import errors
 from dolium.agent import passes
 from dolium.agent.agenda import Agenda
 from dolium.agent.converge import Converge
+from dolium.agent.images import Images
 from dolium.agent.inventory import Place, inventory
 from dolium.agent.journal import Journal
 from dolium.agent.keep import LIVELY
 from dolium.agent.lease import Lease
 from dolium.agent.notes import Life, Notes
 from dolium.agent.outbox import Outbox
-from dolium.agent.questions import answer
+from dolium.agent.questions import answer, reply
 from dolium.drivers.engine.base import Engine
 from dolium.link.base import Control
 from dolium.model import trace
@@ -127,6 +128,7 @@ class Core:
             meter=meter or Meter(),
         )
         self._converge = Converge(self._tools, rng)
+        self.images = Images(engine, stopping)
         self._tidied = -TIDY_S
 
     @property
@@ -328,10 +330,12 @@ class Core:
     # --- the rest ------------------------------------------------------------------------------
 
     def answer(self, question: Question) -> Answer:
-        """Answer for a container of this host; never raises."""
-        wish = self.notes.wish(question.uuid)
-        name = engine_name(wish.uuid, wish.created_generation) if wish else None
+        """Answer for a container or an image of this host; never raises."""
         with trace.of(question.request_id):
+            if question.what in self.images.questions:
+                return reply(question, lambda: self.images.answer(question))
+            wish = self.notes.wish(question.uuid)
+            name = engine_name(wish.uuid, wish.created_generation) if wish else None
             return answer(self._engine, name, question)
 
     def figures(self) -> list[Value]:

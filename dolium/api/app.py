@@ -20,6 +20,7 @@ from dolium.api.policy import Policy
 from dolium.api.routes import PUBLIC, ROUTES, Route
 from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
+from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.quotas import Quotas
@@ -50,6 +51,7 @@ def make(
     services: Services,
     quotas: Quotas,
     registries: Registries,
+    images: Images,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -64,6 +66,7 @@ def make(
         services=services,
         quotas=quotas,
         registries=registries,
+        images=images,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),

@@ -13,6 +13,7 @@ from dolium.api.auth import Environ
 from dolium.api.policy import Policy
 from dolium.api.zun.container_spec import Body
 from dolium.control.containers import Containers
+from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.quotas import Quotas
@@ -41,6 +42,7 @@ class Service(Struct, frozen=True, kw_only=True):
     services: Services
     quotas: Quotas
     registries: Registries
+    images: Images
     policy: Policy
     config: conf.Config
     clock: Clock

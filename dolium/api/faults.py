@@ -38,6 +38,7 @@ NAMES: dict[type[errors.Error], str] = {
     errors.Ambiguous: "conflict",
     errors.WrongState: "invalid-state-exception",
     errors.Conflict: "conflict",
+    errors.Exists: "image-already-exists",
     errors.Changed: "conflict",
     errors.NoHost: "no-valid-host",
     errors.HostDown: "container-host-not-up",

@@ -17,6 +17,7 @@ from dolium.api.zun import (
     container_verbs,
     containers,
     hosts,
+    images,
     networks,
     quota_classes,
     quotas,
@@ -43,6 +44,7 @@ class Route(NamedTuple):
 _ALL = "/v1/containers"
 _ONE = "/v1/containers/{container}"
 _SERVICES = "/v1/services"
+_IMAGE = "/v1/images/{image}"
 _REGISTRIES = "/v1/registries"
 _REGISTRY = "/v1/registries/{registry}"
 _QUOTA = "/v1/quotas/{project}"
@@ -84,6 +86,11 @@ ROUTES = (
     Route("PUT", f"{_SERVICES}/disable", services.disable, "zun-service:disable"),
     Route("PUT", f"{_SERVICES}/force_down", services.force_down, "zun-service:force_down"),
     Route("GET", "/v1/availability_zones", availability_zones.list_, "availability_zones:get_all"),
+    Route("POST", "/v1/images", images.pull, "image:pull"),
+    Route("GET", "/v1/images", images.list_, "image:get_all"),
+    Route("GET", _IMAGE, images.show, "image:get_one"),
+    Route("DELETE", _IMAGE, images.delete, "image:delete"),
+    Route("GET", f"{_IMAGE}/search", images.search, "image:search"),
     Route("POST", "/v1/networks", networks.create, "network:create"),
     Route("DELETE", "/v1/networks/{network}", networks.delete, "network:delete", since=27),
     Route("GET", _QUOTA, quotas.show, "quota:get"),

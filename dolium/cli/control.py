@@ -65,6 +65,8 @@ class Process:
         self.enrolment = Enrolment(self.store, clock, self.own, self.deployment)
         self.hosting = Hosting(config, self.store, self.deployment)
         self.registry = watching.of_store(self.store, (role, Source.LINK), clock)
+        self.link = HttpsHosts(self.own.identity, self.hosting.hosts.place, self.enrolment.accepts)
+        stack.callback(self.link.close)
         self._end = ControlEnd(
             self.hosting.hosts,
             self.own,
@@ -124,10 +126,8 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
     auth = Auth(_auth(config.keystone), keep_s=config.api.token_memo_s)
     tls = listening.api_tls(config, SystemClock())
     here = Process(config, Source.API, stack)
-    hosts = HttpsHosts(here.own.identity, here.hosting.hosts.place, here.enrolment.accepts)
-    stack.callback(hosts.close)
     registries = here.hosting.registries
-    made = Api(config, here.store, here.deployment, auth, hosts, registries, here.registry, tls)
+    made = Api(config, here.store, here.deployment, auth, here.link, registries, here.registry, tls)
     for warm in (auth.warm, made.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     here.start()
@@ -138,7 +138,7 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
 def conductor(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """Placing, judging and healing."""
     here = Process(config, Source.CONDUCTOR, stack)
-    made = Conducting(config, here.store, here.deployment)
+    made = Conducting(config, here.store, here.deployment, here.link)
     here.registry.check("conductor", made.conductor.check)
     here.start()
     here.begin(made.conductor)

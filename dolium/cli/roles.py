@@ -23,6 +23,7 @@ from dolium.control.containers import Containers
 from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
 from dolium.control.hypervisors import Hypervisors, forget
+from dolium.control.images import Fetcher, Images
 from dolium.control.lost import Lost
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
@@ -89,7 +90,8 @@ def hypervisors(config: conf.Config, store: Store) -> Hypervisors | None:
 class Conducting:
     """The conductor, and the placer in it."""
 
-    def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
+    def __init__(self, config: conf.Config, store: Store, deployment: str, link: Link) -> None:
+        """link: the way to hosts."""
         clock, rng = SystemClock(), random.Random()
         networks = Networks(store, network_driver(config, deployment))
         claims = arbiter.claims(config, store, deployment)
@@ -106,7 +108,8 @@ class Conducting:
             agree(store, clock)  # to what waited for Placement's word when it was configured
         lost = Lost(store, clock, config.hosts, fences(config), meter=store.meter)
         found = hypervisors(config, store)
-        self.conductor = Conductor(store, clock, self.placer, lost, claims, found)
+        fetcher = Fetcher(store, clock, link, rng)
+        self.conductor = Conductor(store, clock, self.placer, lost, claims, found, fetcher)
 
 
 class Hosting:
@@ -156,6 +159,7 @@ class Api:
                 Services(store, clock),
                 Quotas(store, config.quota),
                 registries,
+                Images(store, clock, link),
                 auth,
                 self.policy,
                 config,

@@ -82,7 +82,7 @@ def _start(
 
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
     link, hosting = LocalHosts(), Hosting(config, store, deployment)
-    conducting = Conducting(config, store, deployment)
+    conducting = Conducting(config, store, deployment, link)
     registry = _registry(store, conducting)
     follow = conducting.placer.follow
     api = Api(config, store, deployment, auth, link, hosting.registries, registry, api_tls, follow)

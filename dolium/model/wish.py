@@ -110,7 +110,7 @@ class Question(Struct, frozen=True, kw_only=True):
     """Asked of a host about a running thing; changes no wish."""
 
     what: str
-    """logs, execute, top or stats."""
+    """logs, execute, top or stats of a container; pull_image, remove_image, search_images."""
     uuid: str
     params: dict[str, Any] = field(default_factory=dict)
     request_id: str = ""

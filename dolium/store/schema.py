@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0013"
+HEAD = "0014"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -175,6 +175,26 @@ registries = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double),
     Index("ix_registries_project", "project_id", "id"),
+)
+
+images = Table(  # that administrators asked hosts for
+    "images",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("uuid", String(36), nullable=False, unique=True),
+    Column("host", String(255), nullable=False),
+    Column("repo", String(255), nullable=False),
+    Column("tag", String(128), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("reason", Text),
+    Column("image_id", String(128)),
+    Column("size", BigInteger),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double),
+    UniqueConstraint("host", "repo", "tag", name="uq_images_name"),
+    Index("ix_images_stage", "stage"),
 )
 
 claims = Table(

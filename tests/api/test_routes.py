@@ -16,7 +16,7 @@ GUARDED = [route for route in ROUTES if route.rule]
 _ADMINS = {rule.name for rule in RULES if rule.default in (ADMIN, "role:admin")}
 OPERATORS = [route for route in GUARDED if route.rule in _ADMINS]
 NAMES = {"request_id": "req-1", "host": HOST, "project": "north", "quota_class": "default"}
-NAMES |= {"registry": "team", "network": "net-cloud"}
+NAMES |= {"registry": "team", "network": "net-cloud", "image": "busybox"}
 """What stands in paths, besides a container's own."""
 OWNED = [route for route in GUARDED if "{registry}" in route.path]
 BODIES = {"/v1/containers": {"image": "cirros"}, "/v1/registries": {"registry": {"domain": "d.io"}}}

@@ -19,6 +19,7 @@ from dolium.api import app
 from dolium.api.policy import Policy
 from dolium.cli import logs, watching
 from dolium.control.cipher import Cipher, new_key
+from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.quotas import Quotas
 from dolium.control.registries import Registries
@@ -50,6 +51,7 @@ class Api:
             Services(store, cloud.side.clock),
             Quotas(store, conf.Quota()),
             Registries(store, cloud.side.clock, Cipher([new_key()])),
+            Images(store, cloud.side.clock, cloud.side.link),
             People(),
             Policy(),
             conf.Config(),

@@ -20,6 +20,7 @@ from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.control.cipher import Cipher, new_key
 from dolium.control.containers import Containers
+from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
 from dolium.control.quotas import Quotas
@@ -59,6 +60,7 @@ def dolium(folder: Path) -> app.Wsgi:
         services=Services(store, clock),
         quotas=Quotas(store, config.quota),
         registries=Registries(store, clock, Cipher([new_key()])),
+        images=Images(store, clock, Nobody()),
         auth=keystone,
         policy=policy,
         config=config,

@@ -13,6 +13,7 @@ from dolium.api.app import make
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
 from dolium.control.figures import Figures, database
+from dolium.control.images import Images
 from dolium.control.questions import Questions
 from dolium.link.local import LocalHosts
 from dolium.metrics.registry import Registry
@@ -68,8 +69,8 @@ class Cloud:
     def __init__(self, policy_file: str = "", **config: Any) -> None:
         options = conf.Config(**config)
         self.world = World(quota=options.quota)
-        self.host = Host(self.world)
         link = LocalHosts()
+        self.host = Host(self.world, link)
         link.join(HOST, self.host)
         self.policy = Policy(policy_file, self.world.clock)
         self.registry = Registry(
@@ -84,6 +85,7 @@ class Cloud:
             services=self.world.services,
             quotas=self.world.quotas,
             registries=self.world.registries,
+            images=Images(self.world.store, self.world.clock, link),
             auth=People(),
             policy=self.policy,
             config=options,

@@ -14,6 +14,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from dolium.model.container import Seen, Spec
+from dolium.model.image import Found, Held
 from dolium.model.network import Network, Port
 from dolium.model.registry import Login
 
@@ -119,6 +120,22 @@ class Engine(ABC):
         image's registry. Raises ImageMissing when the registry (or, for `never`, the host)
         definitely has none, Refused when the registry denies access, Unanswered when it can't be
         reached and no image is present, Full when the disk is.
+        """
+
+    @abstractmethod
+    def image(self, image: str) -> Held | None:
+        """After a pull that an administrator asked for: the image, if the host has it."""
+
+    @abstractmethod
+    def remove_image(self, image: str) -> None:
+        """When an administrator asks for it: forget that name, and the image when it was the last.
+        Absent is fine. Raises Refused while a container is made of it.
+        """
+
+    @abstractmethod
+    def search_images(self, name: str) -> list[Found]:
+        """When a user looks for an image: what the registry has that can be searched. Raises
+        Unanswered when it can't be reached.
         """
 
     @abstractmethod

@@ -24,6 +24,7 @@ from dolium.drivers.engine.docker_process import incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
+from dolium.model.image import Found, Held
 from dolium.model.network import Network
 from dolium.model.registry import Login
 from dolium.undo import Undo
@@ -100,6 +101,18 @@ class Docker(base.Engine):
     ) -> str | None:
         """See base."""
         return self._images.pull(image, policy, stop, login)
+
+    def image(self, image: str) -> Held | None:
+        """See base."""
+        return self._images.held(image)
+
+    def remove_image(self, image: str) -> None:
+        """See base."""
+        self._images.remove(image)
+
+    def search_images(self, name: str) -> list[Found]:
+        """See base."""
+        return self._images.search(name)
 
     # --- networks ----------------------------------------------------------------------------
 

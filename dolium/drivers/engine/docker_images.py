@@ -21,6 +21,7 @@ from dolium import errors
 from dolium.drivers.engine.docker_errors import clean, fail
 from dolium.drivers.engine.docker_socket import Client, Stream
 from dolium.model import reading
+from dolium.model.image import Found, Held
 from dolium.model.registry import Login
 
 SILENT_S = 3.0
@@ -33,6 +34,9 @@ ANSWER_S = 30.0
 """Longest wait for a registry when the image is not present."""
 STALL_S = 180.0
 """Longest silence of a pull that has begun."""
+REMOVE_S = 120.0
+"""Large images have many files."""
+HUB = "docker.io"
 ASK_S = 0.2
 """How often `stop` is asked."""
 
@@ -76,7 +80,14 @@ def parse(image: str) -> Reference:
     if found is None:
         raise errors.Refused(why=f"'{image}' is not the name of an image")
     full = image if found["tag"] or found["digest"] else f"{image}:latest"
-    return Reference(found["registry"] or "docker.io", full)
+    return Reference(found["registry"] or HUB, full)
+
+
+class InspectedImage(Struct, rename="pascal"):
+    """/images/{name}/json."""
+
+    id: str
+    size: int = 0
 
 
 class Progress(Struct):
@@ -171,11 +182,38 @@ class Images:
 
     def present(self, reference: Reference) -> bool:
         """Whether the host has the image."""
+        return self._inspect(reference) is not None
+
+    def held(self, image: str) -> Held | None:
+        """See `base.Engine.image`."""
+        found = self._inspect(parse(image))
+        return None if found is None else Held(id=found.id, size=found.size)
+
+    def _inspect(self, reference: Reference) -> InspectedImage | None:
         try:
-            self._client.raw("GET", f"/images/{reference.full}/json")
+            return self._client.ask("GET", f"/images/{reference.full}/json", InspectedImage)
         except errors.Absent:
-            return False
-        return True
+            return None
+
+    def remove(self, image: str) -> None:
+        """See `base.Engine.remove_image`."""
+        try:
+            self._client.raw("DELETE", f"/images/{parse(image).full}", timeout_s=REMOVE_S)
+        except errors.Absent:
+            pass
+
+    def search(self, name: str) -> list[Found]:
+        """See `base.Engine.search_images`."""
+        registry = f"Registry {(_NAME.fullmatch(name) or {'registry': None})['registry'] or HUB}"
+        query = {"term": name}
+        try:
+            return self._client.ask(
+                "GET", "/images/search", list[Found], query=query, timeout_s=ANSWER_S
+            )
+        except errors.DriverError as error:
+            if _SILENT.search(str(error)):
+                raise errors.Unanswered(what=registry, why="no connection") from None
+            raise
 
     def _once(self, wanted: _Wanted) -> str | None:
         """Pull, or wait for who pulls the same already."""

@@ -18,6 +18,7 @@ from dolium.drivers.engine.fake_fate import WHAT, Box, Fate, Image, asked
 from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.model.clock import Clock, iso
 from dolium.model.container import Look, Seen, Spec, State
+from dolium.model.image import Found, Held
 from dolium.model.network import Network
 from dolium.model.registry import Login
 
@@ -94,6 +95,28 @@ class Fake(Fate, base.Engine):
             raise errors.ImageMissing(image=image, why="the registry does not have it")
         self.images[name] = self.registry[name]
         return None
+
+    @asked
+    def image(self, image: str) -> Held | None:
+        """See base."""
+        name = _tagged(image)
+        return Held(id=f"sha256:{name}", size=_MIB) if name in self.images else None
+
+    @asked
+    def remove_image(self, image: str) -> None:
+        """See base."""
+        name = _tagged(image)
+        if any(_tagged(box.spec.image) == name for box in self.boxes.values()):
+            raise errors.Refused(why=f"Image {image} is in use by a container")
+        self.images.pop(name, None)
+
+    @asked
+    def search_images(self, name: str) -> list[Found]:
+        """See base."""
+        if not self.registry_answers:
+            raise errors.Unanswered(what="Registry docker.io", why="no connection")
+        repos = sorted({full.rpartition(":")[0] for full in self.registry})
+        return [Found(name=repo) for repo in repos if name in repo]
 
     @asked
     def wire(self, network: Network, plugin: str, deployment: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import uuid
@@ -111,3 +112,31 @@ def test_pull_from_a_registry_that_asks_who_is_there(registry: Registry) -> None
         assert engine.pull(image, "never") is None
         with pytest.raises(errors.ImageMissing):
             engine.pull(f"127.0.0.1:{PORT}/{name}:nosuch", "always", login=LOGIN)
+
+
+def test_search_in_a_registry_that_can_be_searched(docker: Bench, tmp_path: Path) -> None:
+    """The engine asks an index of the old kind; a folder of files does for one."""
+    assert docker.daemon
+    index = tmp_path / "v1"
+    index.mkdir()
+    (index / "_ping").write_text("{}")
+    entry = {"name": "team/app", "description": "An app.", "star_count": 3, "is_official": True}
+    (index / "search").write_text(
+        json.dumps({"num_results": 1, "query": "app", "results": [entry]})
+    )
+    name = f"127.0.0.1:{PORT}/app"
+    enter = ["nsenter", "-t", str(docker.daemon.pid), "-n", "--", engines.BUSYBOX]
+    serve = [*enter, "httpd", "-f", "-p", f"127.0.0.1:{PORT}", "-h", str(tmp_path)]
+    with subprocess.Popen(serve) as process:
+        try:
+            ask = [*enter, "wget", "-qO-", f"http://127.0.0.1:{PORT}/v1/_ping"]
+            engines.wait(lambda: _answers(ask), "it listens")
+            (found,) = docker.engine.search_images(name)
+        finally:
+            process.kill()
+    assert (found.name, found.star_count, found.is_official) == ("team/app", 3, True)
+    assert found.description == "An app."
+    with pytest.raises(errors.Unanswered, match=f"Registry 127.0.0.1:{PORT} does not answer"):
+        docker.engine.search_images(name)
+    with pytest.raises(errors.Unanswered, match=r"Registry docker\.io does not answer"):
+        docker.engine.search_images("cirros")
