@@ -98,9 +98,8 @@ def refuse(
     request: falcon.Request, response: falcon.Response, error: errors.Error, _params: Any
 ) -> None:
     """Answer an expected error."""
+    # No Retry-After: python-zunclient fails on one beside a 503, and prints no reason.
     response.status = error.status
-    if error.retry is not None and error.status >= 500:
-        response.set_header("Retry-After", str(max(1, round(error.retry))))
     if isinstance(error, errors.Unauthorized):
         response.set_header("WWW-Authenticate", error.facts["challenge"])
         response.data = _encode(
