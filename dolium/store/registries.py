@@ -47,15 +47,20 @@ def change(tx: Tx, uuid: str, values: dict[str, Any]) -> None:
     tx.run(table.update().where(table.c.uuid == uuid).values(values))
 
 
+def _hold(tx: Tx, uuid: str, *, shared: bool) -> bool:
+    # The domain is in no index: MariaDB would lock only the index, where nobody else meets it.
+    row = sa.select(table.c.domain).where(table.c.uuid == uuid).with_for_update(read=shared)
+    return tx.run(row).first() is not None
+
+
 def keep(tx: Tx, uuid: str) -> bool:
     """See to it that the registry stays until this transaction ends; False when it is gone."""
-    hold = sa.select(table.c.id).where(table.c.uuid == uuid).with_for_update(read=True)
-    return tx.run(hold).first() is not None
+    return _hold(tx, uuid, shared=True)
 
 
 def user(tx: Tx, registry: Registry) -> str | None:
     """A container that was created with the registry; until this transaction ends no other is."""
-    tx.run(sa.select(table.c.id).where(table.c.id == registry.id).with_for_update())
+    _hold(tx, registry.uuid, shared=False)
     its = sa.and_(
         containers.c.project_id == registry.project_id, containers.c.registry_id == registry.uuid
     )

@@ -53,7 +53,9 @@ def test_percent_signs_and_braces_in_names_do_no_harm() -> None:
     assert reply.json["errors"][0]["title"] == "Container %(x)s{0} could not be found."
 
 
-def test_no_header_breaks_the_clients_that_would_print_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_header_breaks_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     cloud = Cloud()
 
     def down(*_: object) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +14,19 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolium import errors
+from dolium import conf, errors
 from dolium.control.cipher import Cipher, is_key, new_key
+from dolium.control.containers import Containers
 from dolium.control.registries import Registries
 from dolium.model import record
+from dolium.model.container import Spec
+from dolium.model.context import Context
 from dolium.model.registry import Login, holds, within
-from dolium.store import schema
+from dolium.store import schema, upgrade
+from dolium.store.sqlite import Sqlite
+from dolium.store.store import Store
 
-from .world import HOST, World
+from .world import HOST, TickingClock, World
 
 SECRET = "correct horse battery staple"
 
@@ -74,6 +83,50 @@ def test_a_registry_that_goes_while_a_container_is_made_is_not_found() -> None:
     with pytest.raises(errors.NotFound, match="Registry"):
         world.create(registry_id=registry)
     assert world.containers.list(world.who(), record.Query()) == []
+
+
+def test_no_container_is_left_with_a_registry_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    upgrade.upgrade(path)
+    race([Sqlite(path), Sqlite(path)])
+
+
+def race(stores: Sequence[Store]) -> None:
+    """One process creates a container with a registry that another deletes, many times."""
+    clock, key = TickingClock(), new_key()
+    here, there = (Registries(store, clock, Cipher([key])) for store in stores)
+    containers = Containers(stores[1], clock, conf.Quota(containers=-1, cpu=-1, memory=-1))
+    context = Context(user_id="u", project_id="p", request_id="req-1")
+    kept = 0
+    for _ in range(25):
+        row = here.create(context, {"domain": "d.example"})
+        ready = threading.Barrier(2)
+
+        def create(uuid: str = row.uuid, ready: threading.Barrier = ready) -> None:
+            ready.wait(10)
+            with suppress(errors.NotFound):
+                containers.create(context, None, Spec(image="a", registry_id=uuid), run=False)
+
+        creating = threading.Thread(target=create)
+        creating.start()
+        ready.wait(10)
+        with suppress(errors.Conflict):
+            here.delete(row)
+        creating.join()
+        kept += _used(stores[0], row.uuid)
+        with suppress(errors.NotFound):
+            there.of_project("p", row.uuid)
+            kept -= 1
+    assert kept == 0, "a container has lost its registry, or it stays without one"
+    for store in stores:
+        store.close()
+
+
+def _used(store: Store, registry: str) -> int:
+    with store.read() as connection:
+        table = schema.containers
+        query = sa.select(sa.func.count()).where(table.c.registry_id == registry)
+        return int(connection.execute(query.select_from(table)).scalar_one())
 
 
 def test_another_key_can_not_read_and_says_so() -> None:
