@@ -20,7 +20,7 @@ def new_key() -> str:
 def is_key(text: str) -> bool:
     """Whether it can be one."""
     try:
-        return len(base64.urlsafe_b64decode(text)) == _BYTES
+        return len(base64.b64decode(text, b"-_", validate=True)) == _BYTES
     except (NoBase64, ValueError):
         return False
 

@@ -32,7 +32,7 @@ ASK_S = 10.0
 """What a host may take to answer; it does its work meanwhile."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
 """Pauses before a host that does not answer, or a registry, is asked again."""
-MOST = 200
+MOST = 10_000
 """Images that one turn looks at."""
 AT_ONCE = 8
 """Hosts that are asked at the same time."""
@@ -110,12 +110,15 @@ class Images:
             )
             try:
                 reply = self._link.ask(service.name, question)
-            except errors.HostDown as error:
-                last = error
+            except errors.HostDown as down:
+                last = down
                 continue
-            if reply.code is not None:
-                raise errors.revive(reply.code, reply.facts)
-            return msgspec.convert(reply.value, list[Found])
+            if reply.code is None:
+                return msgspec.convert(reply.value, list[Found])
+            error = errors.revive(reply.code, reply.facts)
+            if not isinstance(error, errors.Absent):
+                raise error
+            last = errors.NoHost(why="their agents are too old")  # they look for a container
         raise last
 
 
@@ -134,7 +137,7 @@ class Fetcher:
         """Image -> when it is asked for again, on the monotonic clock, and the next pause."""
 
     def turn(self) -> int:
-        """Look at all that is open; returns how much still is."""
+        """Look at all that is open; returns how much was asked for: the rest has its pause."""
         with self._store.glance() as connection:
             found = images.opened(connection, MOST)
         known = {image.uuid for image in found}
@@ -148,7 +151,7 @@ class Fetcher:
                 list(pool.map(self._all_of_host, hosts))
         elif hosts:
             self._all_of_host(hosts[0])
-        return len(found)
+        return len(due)
 
     def _all_of_host(self, found: list[Image]) -> None:
         for image in found:

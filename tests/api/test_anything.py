@@ -44,7 +44,7 @@ queries = st.dictionaries(st.sampled_from(PARAMS), st.text(max_size=8) | words, 
 versions = st.integers(1, 40)
 
 NAMES = dict.fromkeys(
-    ("request_id", "host", "project", "quota_class", "registry", "network"), "some"
+    ("request_id", "host", "project", "quota_class", "registry", "network", "image"), "some"
 )
 """What stands in paths, besides a container's own."""
 

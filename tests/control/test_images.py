@@ -198,6 +198,14 @@ def test_an_older_agent_is_asked_again_when_it_may_be_newer() -> None:
     assert lab.shown(uuid) == ("pulling", None, None)
 
 
+def test_an_older_agent_can_not_search() -> None:
+    lab = Lab()
+    older = Answer(code=errors.Absent.code, facts={"what": "Container"})
+    lab.host.answer = lambda question: older  # type: ignore[method-assign]
+    with pytest.raises(errors.NoHost, match="too old"):
+        lab.images.search("app", exact=False)
+
+
 def test_images_go_with_their_host() -> None:
     lab = Lab()
     lab.pull()

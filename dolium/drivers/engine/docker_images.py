@@ -182,18 +182,20 @@ class Images:
 
     def present(self, reference: Reference) -> bool:
         """Whether the host has the image."""
-        return self._inspect(reference) is not None
+        try:
+            self._client.raw("GET", f"/images/{reference.full}/json")
+        except errors.Absent:
+            return False
+        return True
 
     def held(self, image: str) -> Held | None:
         """See `base.Engine.image`."""
-        found = self._inspect(parse(image))
-        return None if found is None else Held(id=found.id, size=found.size)
-
-    def _inspect(self, reference: Reference) -> InspectedImage | None:
+        path = f"/images/{parse(image).full}/json"
         try:
-            return self._client.ask("GET", f"/images/{reference.full}/json", InspectedImage)
+            found = self._client.ask("GET", path, InspectedImage)
         except errors.Absent:
             return None
+        return Held(id=found.id, size=found.size)
 
     def remove(self, image: str) -> None:
         """See `base.Engine.remove_image`."""
