@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bcrypt
+import pytest
 
 from dolium.drivers.engine.docker_images import signed
 from dolium.drivers.engine.docker_socket import Client, Connection
 from dolium.model.registry import Login
+from tests.live.place import Place, until
 
 _CONFIG = """
 version: 0.1
@@ -30,6 +35,30 @@ def config(folder: Path, port: int, login: Login | None = None) -> Path:
     path = folder / "config.yml"
     path.write_text(text)
     return path
+
+
+@contextmanager
+def serving(machine: Place, port: int, login: Login | None = None) -> Iterator[None]:
+    """One on a machine's own loopback; login: who alone may have something."""
+    folder = machine.folder / "registry"
+    folder.mkdir(exist_ok=True)
+    command = ["docker-registry", "serve", str(config(folder, port, login))]
+    try:
+        process = subprocess.Popen(machine.command(*command))
+    except FileNotFoundError:
+        pytest.skip("needs docker-registry")
+    connect = machine.command("bash", "-c", f"</dev/tcp/127.0.0.1/{port}")
+    try:
+        until(
+            lambda: subprocess.run(connect, capture_output=True).returncode == 0,
+            "the registry listens",
+            step=0.1,
+        )
+        yield
+    finally:
+        for pid in machine.named("docker-registry"):
+            machine.kill(pid)
+        process.wait(10)
 
 
 def push(socket: str, image: str, repo: str, login: Login | None = None) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -34,26 +31,9 @@ def host(admin: Clients) -> str:
 @pytest.fixture(scope="module")
 def registry(machine: Place, installation: Installation) -> Iterator[None]:
     """One that has an image for everybody."""
-    folder = machine.folder / "registry"
-    folder.mkdir()
-    command = ["docker-registry", "serve", str(registries.config(folder, PORT))]
-    try:
-        process = subprocess.Popen(machine.command(*command))
-    except FileNotFoundError:
-        pytest.skip("needs docker-registry")
-    try:
-        until(_listens, "the registry listens")
+    with registries.serving(machine, PORT):
         registries.push(str(installation.socket), IMAGE, REPO)
         yield
-    finally:
-        for pid in machine.named("docker-registry"):
-            machine.kill(pid)
-        process.wait(10)
-
-
-def _listens() -> bool:
-    with closing(socket.socket()) as trying:
-        return trying.connect_ex(("127.0.0.1", PORT)) == 0
 
 
 def settled(installation: Installation, uuid: str) -> dict[str, Any]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -14,7 +11,7 @@ from tests import registries
 from tests.live.clients import Clients, listing, table
 from tests.live.installation import IMAGE, Installation, Owned
 from tests.live.people import member
-from tests.live.place import Place, until
+from tests.live.place import Place
 
 pytestmark = pytest.mark.live
 
@@ -44,26 +41,9 @@ def project(installation: Installation, admin: Clients) -> str:
 @pytest.fixture(scope="module")
 def registry(machine: Place, installation: Installation) -> Iterator[str]:
     """One that has an image for `robot` alone; yields the image's name."""
-    folder = machine.folder / "registry"
-    folder.mkdir()
-    command = ["docker-registry", "serve", str(registries.config(folder, PORT, LOGIN))]
-    try:
-        process = subprocess.Popen(machine.command(*command))
-    except FileNotFoundError:
-        pytest.skip("needs docker-registry")
-    try:
-        until(_listens, "the registry listens")
+    with registries.serving(machine, PORT, LOGIN):
         registries.push(str(installation.socket), IMAGE, REPO, LOGIN)
         yield f"{REPO}:1"
-    finally:
-        for pid in machine.named("docker-registry"):
-            machine.kill(pid)
-        process.wait(10)
-
-
-def _listens() -> bool:
-    with closing(socket.socket()) as trying:
-        return trying.connect_ex(("127.0.0.1", PORT)) == 0
 
 
 def test_quotas(demo: Clients, admin: Clients, owned: Owned, project: str) -> None:
