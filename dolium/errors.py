@@ -218,6 +218,12 @@ class Conflict(Error):
     status, code, text = 409, "dolium.conflict", "{why}"
 
 
+class Exists(Error):
+    """There is one of that name already."""
+
+    status, code, text = 409, "dolium.exists", "{kind} {id} already exists."
+
+
 class Changed(Error):
     """Somebody else wrote the row meanwhile: read again."""
 
@@ -376,6 +382,13 @@ class StartError(Error):
     """Dolium can't start; the text is the one clear sentence a user sees."""
 
     code, text = "dolium.start", "{why}"
+
+
+class Unreadable(Error):
+    """A secret was sealed with a key that this process does not have."""
+
+    status, code = 503, "dolium.unreadable"
+    text = "A password can't be read: {where} has not the key that it was sealed with"
 
 
 class Shutdown(Error):

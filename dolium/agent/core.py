@@ -19,6 +19,7 @@ from dolium.agent import passes
 from dolium.agent.agenda import Agenda
 from dolium.agent.consoles import Consoles, Line
 from dolium.agent.converge import Converge
+from dolium.agent.images import Images
 from dolium.agent.inventory import Place, inventory
 from dolium.agent.journal import Journal
 from dolium.agent.keep import LIVELY
@@ -26,7 +27,7 @@ from dolium.agent.lease import Lease
 from dolium.agent.notes import Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
-from dolium.agent.questions import answer
+from dolium.agent.questions import answer, reply
 from dolium.drivers.engine.base import Engine
 from dolium.link.base import Control
 from dolium.model import trace
@@ -34,6 +35,7 @@ from dolium.model.clock import Clock
 from dolium.model.container import Seen, engine_name
 from dolium.model.host import Hello
 from dolium.model.metric import FACTS_WAITING, LEASE_AGE, Meter, Value
+from dolium.model.registry import Login
 from dolium.model.wish import Answer, Facts, Page, Question, Wish
 
 LOG = logging.getLogger(__name__)
@@ -126,9 +128,11 @@ class Core:
             gate=gate or nullcontext(),
             machine=options.machine,
             stopping=stopping,
+            login=self._login,
             meter=meter or Meter(),
         )
         self._converge = Converge(self._tools, rng)
+        self.images = Images(engine, stopping)
         self._tidied = -TIDY_S
 
     @property
@@ -225,6 +229,17 @@ class Core:
                 self.notes.settle(fact.uuid, fact.results)
         return len(known)
 
+    def _login(self, uuid: str) -> Login:
+        """For `Tools`. Raises Refused for what is definite, else Unanswered."""
+        try:
+            return self._link.login(self.options.host, self.boot, uuid)
+        except (errors.NotFound, errors.Unreadable) as error:
+            raise errors.Refused(why=str(error)) from error
+        except errors.DriverError:
+            raise
+        except errors.Error as error:
+            raise errors.Unanswered(what="The control side", why=str(error)) from error
+
     def _cut_off(self) -> None:
         LOG.warning(
             "host %s is not known as this run of its agent: it enrolls again", self.options.host
@@ -320,8 +335,10 @@ class Core:
     # --- the rest ------------------------------------------------------------------------------
 
     def answer(self, question: Question) -> Answer:
-        """Answer for a container of this host; never raises."""
+        """Answer for a container or an image of this host; never raises."""
         with trace.of(question.request_id):
+            if question.what in self.images.questions:
+                return reply(question, lambda: self.images.answer(question))
             return answer(self._engine, self._named(question.uuid), question)
 
     def open(self, question: Question) -> Line:

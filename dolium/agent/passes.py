@@ -16,8 +16,9 @@ from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
 from dolium.drivers.engine.base import Engine, Labels, Plug
 from dolium.model.clock import Clock
-from dolium.model.container import Seen, State, Task, Wanted, engine_name
+from dolium.model.container import Seen, Spec, State, Task, Wanted, engine_name
 from dolium.model.metric import Meter
+from dolium.model.registry import Login, holds, within
 from dolium.model.wish import Command, Fact, Result, Wish
 from dolium.undo import Undo
 
@@ -61,6 +62,9 @@ class Tools:
     machine: str
     """Id of this run of the machine's kernel."""
     stopping: Callable[[], bool]
+    login: Callable[[str], Login]
+    """Who signs in for the image of a container that names a registry; asked at each pull, as it
+    is not to be on this host's disk."""
     deployment: str = ""
     meter: Meter = field(default_factory=Meter)
 
@@ -184,7 +188,8 @@ class Pass:
             return None
         self.report(task=Task.PULLING)
         policy = wish.spec.image_pull_policy or "always"
-        remark = tools.engine.pull(wish.spec.image, policy, self._unwanted)
+        spec, login = self._source()
+        remark = tools.engine.pull(spec.image, policy, self._unwanted, login)
         for older in self.life.made:
             if older != wish.created_generation:
                 self.drop(older)
@@ -196,7 +201,7 @@ class Pass:
         name = engine_name(wish.uuid, wish.created_generation)
         with tools.gate:
             plugs = tools.wiring.plug(wish)
-            handle = tools.engine.create(name, wish.spec, plugs, labels)
+            handle = tools.engine.create(name, spec, plugs, labels)
         self.life.exists = True
         self.seen = Seen(
             uuid=wish.uuid,
@@ -205,6 +210,16 @@ class Pass:
             state=State.CREATED,
         )
         return remark
+
+    def _source(self) -> tuple[Spec, Login | None]:
+        """The wish with the image's name in its registry, and who signs in there."""
+        spec = self.wish.spec
+        if spec.registry_id is None:
+            return spec, None
+        login = self.tools.login(self.wish.uuid)
+        image = within(spec.image, login.domain)
+        named = msgspec.structs.replace(spec, image=image)
+        return named, login if login.username and holds(login.domain, image) else None
 
     def tentative(self) -> Undo:
         """For `with`: a definite failure inside takes the container and its ports away again."""

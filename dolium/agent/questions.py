@@ -17,19 +17,28 @@ LOG = logging.getLogger(__name__)
 
 
 def answer(engine: Engine, name: str | None, question: Question) -> Answer:
-    """The reply about the engine's container of that name; errors are answers too."""
-    try:
+    """The reply about the engine's container of that name."""
+
+    def value() -> Any:
         seen = engine.look(name) if name else None
         if seen is None:
             raise errors.Absent(what=f"Container {question.uuid}")
         ask = QUESTIONS.get(question.what)
         if ask is None:
             raise errors.NotOffered(driver=engine.name, what=question.what)
-        return Answer(value=ask(engine, seen.handle, question.params))
+        return ask(engine, seen.handle, question.params)
+
+    return reply(question, value)
+
+
+def reply(question: Question, value: Callable[[], Any]) -> Answer:
+    """The answer; errors are answers too."""
+    try:
+        return Answer(value=value())
     except errors.Error as error:
         return Answer(code=error.code, facts=error.facts)
     except Exception:
-        LOG.exception("question %s about container %s: a bug", question.what, question.uuid)
+        LOG.exception("question %s about %s: a bug", question.what, question.uuid)
         return Answer(code=errors.Error.code)
 
 

@@ -22,8 +22,11 @@ from dolium.api.streams import Streams
 from dolium.api.zun.container_spec import Body
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.control.watching import Watching
 from dolium.metrics.registry import Registry
@@ -51,6 +54,9 @@ def make(
     networks: Networks,
     services: Services,
     watching: Watching,
+    quotas: Quotas,
+    registries: Registries,
+    images: Images,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -69,6 +75,9 @@ def make(
         services=services,
         watching=watching,
         streams=streams or Streams(config.api.watchers),
+        quotas=quotas,
+        registries=registries,
+        images=images,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),
@@ -213,7 +222,7 @@ def _answer(route: Route, call: Call) -> Answer:
         return route.answer(call)
     ident = call.path.get("container")
     if ident is None:
-        call.allow(route.rule)
+        call.allow(route.rule, project_id=call.path.get("project"))
         return route.answer(call)
     call.row = call.service.containers.find(call.context, ident)
     call.allow(route.rule, call.row)

@@ -15,8 +15,11 @@ from dolium.api.streams import Stream, Streams
 from dolium.api.zun.container_spec import Body
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.control.watching import Watching
 from dolium.metrics.registry import Registry
@@ -51,6 +54,9 @@ class Service(Struct, frozen=True, kw_only=True):
     services: Services
     watching: Watching
     streams: Streams
+    quotas: Quotas
+    registries: Registries
+    images: Images
     policy: Policy
     config: conf.Config
     clock: Clock
@@ -126,9 +132,13 @@ class Call:
             )
         return query | self.body(most)
 
-    def allow(self, rule: str, row: record.Container | None = None) -> None:
-        """Raise Forbidden unless the caller may do this, in its own project or to the row."""
-        project = row.project_id if row else self.context.project_id
+    def allow(
+        self, rule: str, row: record.Container | None = None, project_id: str | None = None
+    ) -> None:
+        """Raise Forbidden unless the caller may do this: to the row, in the project, or in its
+        own.
+        """
+        project = row.project_id if row else project_id or self.context.project_id
         user = row.user_id if row else self.context.user_id
         self.service.policy.check(rule, self.context, project, user)
 

@@ -40,6 +40,7 @@ NAMES: dict[type[errors.Error], str] = {
     errors.Ambiguous: "conflict",
     errors.WrongState: "invalid-state-exception",
     errors.Conflict: "conflict",
+    errors.Exists: "image-already-exists",
     errors.Changed: "conflict",
     errors.Forgotten: "changes-forgotten",
     errors.Crowded: "service-unavailable",
@@ -60,6 +61,7 @@ NAMES: dict[type[errors.Error], str] = {
     errors.NotOffered: "operation-not-supported",
     errors.TimedOut: "conflict",
     errors.Shutdown: "service-unavailable",
+    errors.Unreadable: "service-unavailable",
 }
 """What follows `container.` in `code`; a class not listed has its nearest base's."""
 
@@ -107,9 +109,8 @@ def refuse(
     request: falcon.Request, response: falcon.Response, error: errors.Error, _params: Any
 ) -> None:
     """Answer an expected error."""
+    # No Retry-After: python-zunclient fails on one beside a 503, and prints no reason.
     response.status = error.status
-    if error.retry is not None and error.status >= 500:
-        response.set_header("Retry-After", str(max(1, round(error.retry))))
     if isinstance(error, errors.Unauthorized):
         response.set_header("WWW-Authenticate", error.facts["challenge"])
         response.data = _encode(

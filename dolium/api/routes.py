@@ -1,7 +1,7 @@
 """Every route: the one table of what is served, by whom it may be used, in which versions.
 
 A path that names a container finds it first, so that nobody learns whether another project has
-one. What is not here is a 404.
+one; one that names a project asks the policy about that project. What is not here is a 404.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from dolium.api.zun import (
     containers,
     events,
     hosts,
+    images,
+    networks,
+    quota_classes,
+    quotas,
+    registries,
     root,
     services,
     watching,
@@ -43,6 +48,11 @@ class Route(NamedTuple):
 _ALL = "/v1/containers"
 _ONE = "/v1/containers/{container}"
 _SERVICES = "/v1/services"
+_IMAGE = "/v1/images/{image}"
+_REGISTRIES = "/v1/registries"
+_REGISTRY = "/v1/registries/{registry}"
+_QUOTA = "/v1/quotas/{project}"
+_QUOTA_CLASS = "/v1/quota_classes/{quota_class}"
 
 ROUTES = (
     Route("GET", "/", root.root),
@@ -130,6 +140,24 @@ ROUTES = (
     Route("PUT", f"{_SERVICES}/force_down", services.force_down, "zun-service:force_down"),
     Route("GET", "/v1/events", events.watch, "event:watch"),
     Route("GET", "/v1/availability_zones", availability_zones.list_, "availability_zones:get_all"),
+    Route("POST", "/v1/images", images.pull, "image:pull"),
+    Route("GET", "/v1/images", images.list_, "image:get_all"),
+    Route("GET", _IMAGE, images.show, "image:get_one"),
+    Route("DELETE", _IMAGE, images.delete, "image:delete"),
+    Route("GET", f"{_IMAGE}/search", images.search, "image:search"),
+    Route("POST", "/v1/networks", networks.create, "network:create"),
+    Route("DELETE", "/v1/networks/{network}", networks.delete, "network:delete", since=27),
+    Route("GET", _QUOTA, quotas.show, "quota:get"),
+    Route("PUT", _QUOTA, quotas.update, "quota:update"),
+    Route("DELETE", _QUOTA, quotas.delete, "quota:delete"),
+    Route("GET", f"{_QUOTA}/defaults", quotas.defaults, "quota:get_default"),
+    Route("GET", _QUOTA_CLASS, quota_classes.show, "quota_class:get"),
+    Route("PUT", _QUOTA_CLASS, quota_classes.update, "quota_class:update"),
+    Route("POST", _REGISTRIES, registries.create, "registry:create"),
+    Route("GET", _REGISTRIES, registries.list_, "registry:get_all"),
+    Route("GET", _REGISTRY, registries.show, "registry:get_one"),
+    Route("PATCH", _REGISTRY, registries.update, "registry:update"),
+    Route("DELETE", _REGISTRY, registries.delete, "registry:delete"),
 )
 
 PUBLIC = frozenset(route.path for route in ROUTES if not route.rule)

@@ -65,12 +65,8 @@ class Process:
         self.enrolment = Enrolment(self.store, clock, self.own, self.deployment)
         self.hosting = Hosting(config, self.store, self.deployment)
         self.registry = watching.of_store(self.store, (role, Source.LINK), clock)
-
-    def link(self) -> HttpsHosts:
-        """A way to hosts."""
-        made = HttpsHosts(self.own.identity, self.hosting.hosts.place, self.enrolment.accepts)
-        self._stack.callback(made.close)
-        return made
+        self.link = HttpsHosts(self.own.identity, self.hosting.hosts.place, self.enrolment.accepts)
+        stack.callback(self.link.close)
 
     def begin(self, *parts: Part | None) -> None:
         """Start parts; they are stopped in the opposite order."""
@@ -148,7 +144,8 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
     auth = Auth(_auth(config.keystone), keep_s=config.api.token_memo_s)
     tls = listening.api_tls(config, SystemClock())
     here = Listening(config, Source.API, stack)
-    made = Api(config, here.store, here.deployment, auth, here.link(), here.registry, tls)
+    registries = here.hosting.registries
+    made = Api(config, here.store, here.deployment, auth, here.link, registries, here.registry, tls)
     for warm in (auth.warm, made.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     here.start()
@@ -159,7 +156,7 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
 def conductor(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """Placing, judging and healing."""
     here = Listening(config, Source.CONDUCTOR, stack)
-    made = Conducting(config, here.store, here.deployment)
+    made = Conducting(config, here.store, here.deployment, here.link)
     here.registry.check("conductor", made.conductor.check)
     here.start()
     here.begin(made.conductor)
@@ -169,7 +166,7 @@ def wsproxy(config: conf.Config, stack: contextlib.ExitStack) -> None:
     """Consoles, for which it needs no way in for hosts: it goes to them."""
     tls = listening.console_tls(config, SystemClock())
     here = Process(config, Source.WSPROXY, stack)
-    made = proxy(config, here.store, here.link(), here.registry, tls)
+    made = proxy(config, here.store, here.link, here.registry, tls)
     here.enrolment.refresh()
     here.begin(Keeper("link-keeper", [here.own.refresh, here.enrolment.refresh]))
     here.start()

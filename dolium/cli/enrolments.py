@@ -17,13 +17,15 @@ VARIABLE = "DOLIUM_TOKEN"
 
 
 def found(config: conf.Config) -> int:
-    """Make the CA."""
+    """Make the CA, and with it what else all control nodes need alike."""
+    from dolium.cli import keys
     from dolium.link import certificates
 
     certificates.found(config.ca_dir, SystemClock().now())
+    keys.make(config.secret_key_file)
     sys.stdout.write(
-        f"made a CA in {config.ca_dir}; copy the folder to every control node, and keep "
-        f"{certificates.KEY} secret: who has it can be any host\n"
+        f"made a CA in {config.ca_dir}; copy the folder and {config.secret_key_file} to every "
+        f"control node, and keep {certificates.KEY} secret: who has it can be any host\n"
     )
     return 0
 

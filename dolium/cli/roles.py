@@ -16,6 +16,7 @@ from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.api.streams import Streams
 from dolium.cli import arbiter, listening
+from dolium.cli.keys import cipher_of
 from dolium.cli.listening import Tls
 from dolium.clients.account import account
 from dolium.clients.nova import Nova
@@ -26,10 +27,13 @@ from dolium.control.containers import Containers
 from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
 from dolium.control.hypervisors import Hypervisors, forget
+from dolium.control.images import Fetcher, Images
 from dolium.control.lost import Lost
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.control.watching import Watching
 from dolium.drivers import load
@@ -94,7 +98,8 @@ def hypervisors(config: conf.Config, store: Store) -> Hypervisors | None:
 class Conducting:
     """The conductor, and the placer in it."""
 
-    def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
+    def __init__(self, config: conf.Config, store: Store, deployment: str, link: Link) -> None:
+        """link: the way to hosts."""
         clock, rng = SystemClock(), random.Random()
         networks = Networks(store, network_driver(config, deployment))
         claims = arbiter.claims(config, store, deployment)
@@ -111,7 +116,8 @@ class Conducting:
             agree(store, clock)  # to what waited for Placement's word when it was configured
         lost = Lost(store, clock, config.hosts, fences(config), meter=store.meter)
         found = hypervisors(config, store)
-        self.conductor = Conductor(store, clock, self.placer, lost, claims, found)
+        fetcher = Fetcher(store, clock, link, rng)
+        self.conductor = Conductor(store, clock, self.placer, lost, claims, found, fetcher)
 
 
 class Hosting:
@@ -120,7 +126,10 @@ class Hosting:
     def __init__(self, config: conf.Config, store: Store, deployment: str) -> None:
         clock = SystemClock()
         self.heartbeats = Heartbeats(store, clock)
-        self.hosts = Hosts(store, clock, config.placing, deployment, self.heartbeats.heard)
+        self.registries = Registries(store, clock, cipher_of(config, store))
+        self.hosts = Hosts(
+            store, clock, config.placing, deployment, self.heartbeats.heard, self.registries
+        )
 
 
 class Api:
@@ -133,6 +142,7 @@ class Api:
         deployment: str,
         auth: Auth,
         link: Link,
+        registries: Registries,
         registry: Registry,
         tls: Tls | None = None,
         follow: Follower | None = None,
@@ -158,6 +168,9 @@ class Api:
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
                 Watching(store, clock),
+                Quotas(store, config.quota),
+                registries,
+                Images(store, clock, link),
                 auth,
                 self.policy,
                 config,

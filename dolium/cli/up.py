@@ -84,10 +84,10 @@ def _start(
 
     auth = Auth(_auth(keystone), keep_s=config.api.token_memo_s)
     link, hosting = LocalHosts(), Hosting(config, store, deployment)
-    conducting = Conducting(config, store, deployment)
+    conducting = Conducting(config, store, deployment, link)
     registry = _registry(store, conducting)
     follow = conducting.placer.follow
-    api = Api(config, store, deployment, auth, link, registry, api_tls, follow)
+    api = Api(config, store, deployment, auth, link, hosting.registries, registry, api_tls, follow)
     consoles = proxy(config, store, link, registry, console_tls)
     host = Host(config, state.agent, deployment, store.meter)
     stack.callback(host.close)

@@ -117,6 +117,12 @@ class Config(Struct, frozen=True):
         return Path(self.link.ca_dir) if self.link.ca_dir else self.state_dir / "ca"
 
     @property
+    def secret_key_file(self) -> Path:
+        """Where the keys are that seal secrets in the database."""
+        named = self.default.secret_key_file
+        return Path(named) if named else self.state_dir / "secrets.key"
+
+    @property
     def link_dir(self) -> Path:
         """Where a host keeps what it was enrolled with."""
         return self.state_dir / "link"

@@ -36,6 +36,14 @@ class Default(Struct, frozen=True):
     log_format: Annotated[
         str, _about("Form of the log: `text`, or `json` for programs.", pattern="^(text|json)$")
     ] = "text"
+    secret_key_file: Annotated[
+        str,
+        _about(
+            "File of the keys that passwords of registries are sealed with in the database, one a "
+            "line: the first seals, all open. Every API and conductor process needs the same; "
+            "empty: secrets.key in the state directory, made at the first start."
+        ),
+    ] = ""
     min_free_mib: Annotated[
         int, _about("Refuse to start with less free disk than this, in MiB.", ge=0)
     ] = 500

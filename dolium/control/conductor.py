@@ -10,10 +10,20 @@ from functools import partial
 from dolium import errors
 from dolium.control.claims import Claims
 from dolium.control.hypervisors import Hypervisors
+from dolium.control.images import Fetcher
 from dolium.control.lost import Lost
 from dolium.control.placer import Placer
 from dolium.model.clock import Clock
-from dolium.store import actions, consoles, containers, groups, hosts, projects, settlements
+from dolium.store import (
+    actions,
+    consoles,
+    containers,
+    groups,
+    hosts,
+    images,
+    projects,
+    settlements,
+)
 from dolium.store.store import Store, Tx
 
 LOG = logging.getLogger(__name__)
@@ -26,6 +36,10 @@ LOOK_S = 5.0
 END_S = 5.0
 STUCK_S = 60.0
 """A turn of placer or judge takes no longer, whatever the database does."""
+FETCH_S = 0.5
+"""Between two looks at images that hosts are pulling."""
+PATIENT = frozenset({"healer", "claimer", "finder", "fetcher"})
+"""Threads that may wait for something outside."""
 WATCH_S = 1.0
 """Between two looks at hosts' signs of life."""
 
@@ -41,8 +55,11 @@ class Conductor:
         lost: Lost,
         claims: Claims | None = None,
         hypervisors: Hypervisors | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
-        """claims: where Placement has the last word. hypervisors: where Nova tells of them."""
+        """claims: where Placement has the last word. hypervisors: where Nova tells of them.
+        fetcher: where there is a way to hosts.
+        """
         self._store = store
         self._clock = clock
         self._placer = placer
@@ -62,6 +79,9 @@ class Conductor:
         if hypervisors is not None:
             finder = partial(self._find, hypervisors)
             self._threads.append(threading.Thread(target=finder, name="finder", daemon=True))
+        if fetcher is not None:
+            fetch = partial(self._fetch, fetcher)
+            self._threads.append(threading.Thread(target=fetch, name="fetcher", daemon=True))
 
     def start(self) -> None:
         """Begin."""
@@ -73,9 +93,10 @@ class Conductor:
         self._stopping.set()
         self._store.hints.give("placer")
         self._store.hints.give(settlements.TOPIC)
+        self._store.hints.give(images.TOPIC)
         for thread in self._threads:
-            # Proofs that hosts are off, Placement and Nova may take long; nobody need wait.
-            thread.join(END_S if thread.name in ("healer", "claimer", "finder") else None)
+            # Proofs that hosts are off, Placement, Nova and hosts may take long; nobody need wait.
+            thread.join(END_S if thread.name in PATIENT else None)
 
     def _place(self) -> None:
         while not self._stopping.is_set():
@@ -94,6 +115,12 @@ class Conductor:
         while not self._stopping.wait(WATCH_S):
             while not self._stopping.is_set() and self._safely(hypervisors.turn):
                 pass
+
+    def _fetch(self, fetcher: Fetcher) -> None:
+        while not self._stopping.is_set():
+            seen = self._store.hints.count(images.TOPIC)
+            open_ = self._safely(fetcher.turn)
+            self._store.hints.wait(images.TOPIC, seen, FETCH_S if open_ else LOOK_S)
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_S):

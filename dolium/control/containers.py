@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import uuid as uuids
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,8 @@ from dolium import conf, errors
 from dolium.control import attachments, claims, rows
 from dolium.control.attachments import Which
 from dolium.control.claims import Claims
-from dolium.control.names import friendly
+from dolium.control.names import friendly, is_uuid
+from dolium.control.quotas import configured
 from dolium.model import hints, reading, record
 from dolium.model.clock import Clock
 from dolium.model.container import (
@@ -33,8 +33,8 @@ from dolium.model.container import (
 )
 from dolium.model.context import Context
 from dolium.model.network import Port
-from dolium.store import actions, containers, groups, hosts, projects
-from dolium.store.projects import Amounts
+from dolium.model.quota import Amounts
+from dolium.store import actions, containers, groups, hosts, projects, registries
 from dolium.store.store import Follower, Store, Tx
 
 Rows = list[record.Container]
@@ -71,12 +71,7 @@ class Containers:
         self._tenant_runtime = tenant_runtime or None
         self._new_id = new_id
         self._place = place
-        self._limits = Amounts(
-            containers=quota.containers,
-            cpu_m=quota.cpu * 1000 if quota.cpu >= 0 else -1,
-            memory_mib=quota.memory,
-            disk_gib=quota.disk,
-        )
+        self._limits = configured(quota)
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -84,7 +79,7 @@ class Containers:
         """One by id or name. Administrators find everybody's; others only their project's."""
         project = None if context.is_admin or all_projects else context.project_id
         with self._store.glance() as connection:
-            if _is_uuid(ident):
+            if is_uuid(ident):
                 row = containers.get(connection, ident)
                 found = [row] if row and project in (None, row.project_id) else []
             else:
@@ -146,12 +141,16 @@ class Containers:
             "addresses": b"null",
         }
         values |= _documents(spec)
+        if spec.registry_id:
+            values["registry_id"] = spec.registry_id
         named = hints.read(spec.hints).group
         group = (context.project_id, named) if named else None
 
         def work(tx: Tx) -> record.Container:
             if spec.requested_host and not hosts.get(tx.connection, spec.requested_host):
                 raise errors.NotFound(kind="Requested host", id=spec.requested_host)
+            if spec.registry_id and not registries.keep(tx, spec.registry_id):
+                raise errors.NotFound(kind="Registry", id=spec.registry_id)
             joined = {} if group is None else {"group_id": groups.join(tx, *group)}
             projects.reserve(tx, context.project_id, rows.amounts(spec), self._limits)
             row = containers.insert(tx, values | joined)
@@ -369,9 +368,6 @@ def _wished(spec: Spec) -> Look:
         hostname=spec.hostname,
         entrypoint=spec.entrypoint,
     )
-
-
-_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII).fullmatch
 
 
 def _must(row: record.Container | None, uuid: str) -> record.Container:

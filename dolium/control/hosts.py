@@ -7,10 +7,12 @@ from typing import Any
 
 from dolium import conf, errors
 from dolium.control import reconcile
+from dolium.control.registries import Registries
 from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.container import Spec, Verb, Wanted
 from dolium.model.host import Hello, Inventory, Welcome
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Command, Facts, Fate, Page, Wish
 from dolium.store import actions, containers, hosts, liveness, networks
 from dolium.store.containers import Observed
@@ -29,9 +31,13 @@ class Hosts:
         placing: conf.Placing,
         deployment: str,
         heard: Callable[[str], None] = lambda host: None,
+        registries: Registries | None = None,
     ) -> None:
-        """heard: told of each sign of life of a host's present boot."""
+        """heard: told of each sign of life of a host's present boot. registries: where there are
+        any.
+        """
         self._heard = heard
+        self._registries = registries
         self._store = store
         self._clock = clock
         self._placing = placing
@@ -139,6 +145,14 @@ class Hosts:
                 seen.setdefault(row.uuid, {}).update(values)
         containers.observe_all(tx, seen)
         return Ack(sequence=max((fact.sequence for fact in facts.facts), default=0))
+
+    def login(self, host: str, boot: str, uuid: str) -> Login:
+        """Who signs in for a container's image: told to nobody but its host, when it pulls."""
+        with self._store.glance() as connection:
+            _present(hosts.get(connection, host), host, boot)
+        if self._registries is None:
+            raise errors.NotFound(kind="Registry", id=f"of container {uuid}")
+        return self._registries.login(host, uuid)
 
     def place(self, host: str) -> tuple[str, int] | None:
         """Address and port where the host answers questions, as it told in its Hello."""

@@ -97,6 +97,23 @@ class Networks:
             found = networks.of_project(connection, project_id)
             return found or self._driver.network(project_id, networks.cidrs(connection))
 
+    def find(self, uuid: str) -> Network:
+        """Any project's by its id."""
+        with self._store.glance() as connection:
+            found = networks.get(connection, uuid)
+        if found is None:
+            raise errors.NotFound(kind="Neutron network", id=uuid)
+        return found
+
+    def delete(self, uuid: str) -> None:
+        """Forget a network, whose project gets another one with its next container; raises
+        Conflict while one has a port on it. Hosts forget it by themselves.
+        """
+        network = self.find(uuid)
+        if not self._store.write(lambda tx: networks.drop(tx, uuid)):
+            raise errors.Conflict(why=f"Network {uuid} is in use by a container.")
+        self._driver.drop_network(network)
+
     def port(
         self,
         taken: Taken,

@@ -8,9 +8,9 @@ from dolium import errors
 from dolium.model import reading
 from dolium.model.container import ASKS, Spec, Verb
 from dolium.model.context import Context
+from dolium.model.quota import Amounts
 from dolium.store import actions, containers, hosts, networks, projects
 from dolium.store.containers import Observed
-from dolium.store.projects import Amounts
 from dolium.store.store import Tx
 
 _spec = reading.reader(Spec)

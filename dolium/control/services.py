@@ -12,7 +12,7 @@ from dolium.control import lost
 from dolium.model import reading, record
 from dolium.model.clock import Clock
 from dolium.model.host import Inventory
-from dolium.store import containers, liveness, services
+from dolium.store import containers, images, liveness, services
 from dolium.store.services import Service
 from dolium.store.store import Store, Tx
 
@@ -108,6 +108,7 @@ class Services:
                 raise _unknown(name)
             if not services.delete(tx, name):
                 raise errors.Conflict(why=f"Host {name} still has containers")
+            images.forget(tx, name)
             tx.hint("placer")
 
         self._store.write(work)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dolium.model.enrolment import Authority, Certified, Enrol
 from dolium.model.host import Hello, Welcome
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Answer, Facts, Fate, Page, Question
 
 
@@ -31,6 +32,10 @@ class Control(Protocol):
 
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
         """When an agent finds containers of this deployment that no wish names."""
+        ...
+
+    def login(self, host: str, boot: str, uuid: str) -> Login:
+        """When an agent is about to pull a container's image from a registry of its project."""
         ...
 
 

@@ -19,11 +19,12 @@ from dolium.link.https_client import Wire
 from dolium.link.peer import CONTROL, HOST, Peer
 from dolium.link.pump import Pump
 from dolium.link.tls import Identity
-from dolium.link.wire import CROWDED, Pull, Strangers
+from dolium.link.wire import CROWDED, Pull, Pulling, Strangers
 from dolium.model import reading
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Certified, Renew
 from dolium.model.host import Hello, Welcome
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Answer, Facts, Fate, Page, Question
 
 LOG = logging.getLogger(__name__)
@@ -101,6 +102,10 @@ class HttpsControl:
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
         """Ask what became of strangers."""
         return self._call("fate", Strangers(host=host, uuids=tuple(uuids)), Fate)
+
+    def login(self, host: str, boot: str, uuid: str) -> Login:
+        """Ask who signs in for an image."""
+        return self._call("login", Pulling(host=host, boot=boot, uuid=uuid), Login)
 
     def renew(self, request: str) -> Certified:
         """A new certificate in place of the one that is half over.

@@ -26,11 +26,12 @@ from dolium.link.endpoints import Call, Endpoint, Endpoints
 from dolium.link.keeper import Keeper
 from dolium.link.peer import CONTROL, HOST, Peer
 from dolium.link.serving import Serving, Size
-from dolium.link.wire import CROWDED, MOST_ASKED, Nothing, Pull, Strangers, Topics
+from dolium.link.wire import CROWDED, MOST_ASKED, Nothing, Pull, Pulling, Strangers, Topics
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Authority, Certified, Enrol, Renew
 from dolium.model.host import Hello, Welcome
 from dolium.model.metric import HINTS, POLLS, Meter, Value
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Facts, Fate, Page
 
 LOG = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class ControlEnd:
             "wishes": Endpoint(Pull, (HOST,), self._wishes),
             "post": Endpoint(Facts, (HOST,), self._post),
             "fate": Endpoint(Strangers, (HOST,), self._fate),
+            "login": Endpoint(Pulling, (HOST,), self._login),
             "hints": Endpoint(Topics, (CONTROL,), self._hints),
         }
         # Each agent has one connection that waits and one or two that rest between calls.
@@ -276,6 +278,11 @@ class ControlEnd:
         strangers: Strangers = call.message
         itself(call, strangers.host)
         return self._control.fate(strangers.host, strangers.uuids)
+
+    def _login(self, call: Call) -> Login:
+        pulling: Pulling = call.message
+        itself(call, pulling.host)
+        return self._control.login(pulling.host, pulling.boot, pulling.uuid)
 
     def _hints(self, call: Call) -> Nothing:
         topics: Topics = call.message

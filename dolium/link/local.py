@@ -17,6 +17,7 @@ from dolium import errors
 from dolium.link.base import Agent, Control
 from dolium.model import reading
 from dolium.model.host import Hello, Welcome
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Answer, Facts, Fate, Page, Question
 
 T = TypeVar("T")
@@ -48,6 +49,10 @@ class LocalControl:
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
         """Ask what became of strangers."""
         return carried(self._control.fate(host, list(uuids)))
+
+    def login(self, host: str, boot: str, uuid: str) -> Login:
+        """Ask who signs in for an image."""
+        return carried(self._control.login(host, boot, uuid))
 
 
 class LocalHosts:

@@ -44,6 +44,14 @@ class Strangers(Struct, frozen=True, kw_only=True):
     uuids: tuple[str, ...]
 
 
+class Pulling(Struct, frozen=True, kw_only=True):
+    """Control.login."""
+
+    host: str
+    boot: str
+    uuid: str
+
+
 class Topics(Struct, frozen=True, kw_only=True):
     """Hints that one control process gives another."""
 

@@ -111,7 +111,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """Asked of a host about a running thing; changes no wish."""
 
     what: str
-    """logs, execute, top, stats, get_archive or put_archive."""
+    """logs, execute, top, stats, get_archive or put_archive of a container; pull_image,
+    remove_image or search_images."""
     uuid: str
     params: dict[str, Any] = field(default_factory=dict)
     request_id: str = ""

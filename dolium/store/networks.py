@@ -43,6 +43,13 @@ def of_project(connection: sa.Connection, project_id: str) -> Network | None:
     return _network(row[0]) if row else None
 
 
+def get(connection: sa.Connection, uuid: str) -> Network | None:
+    """One by its id."""
+    found = sa.select(networks.c.document).where(networks.c.uuid == uuid)
+    row = connection.execute(found).first()
+    return _network(row[0]) if row else None
+
+
 def of_projects(connection: sa.Connection, project_ids: Collection[str]) -> list[Network]:
     """The default networks of those projects that have one."""
     return [_network(row[0]) for row in _OF_PROJECTS.run(connection, [*project_ids])]

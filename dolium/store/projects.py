@@ -5,37 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy.exc import IntegrityError
 
 from dolium import errors
+from dolium.model.quota import UNLIMITED, Amounts, Limits
+from dolium.store import quota_classes
 from dolium.store.plain import Plain
 from dolium.store.schema import changes
 from dolium.store.schema import projects as table
 from dolium.store.store import Tx
 
-
-class Amounts(Struct, frozen=True, kw_only=True):
-    """What containers take, or a limit of it (-1: none)."""
-
-    containers: int = 0
-    cpu_m: int = 0
-    memory_mib: int = 0
-    disk_gib: int = 0
-
-
 _NAMES = {"containers": "containers", "cpu_m": "cpu", "memory_mib": "memory", "disk_gib": "disk"}
 
 
+_BOUND: sa.ColumnClause[int] = sa.literal_column(str(2**62), sa.BigInteger)
+"""What stands for no limit in a comparison."""
+
+
 def _limit(name: str) -> sa.ColumnElement[Any]:
-    """The project's own limit, else the configured one."""
-    return sa.func.coalesce(table.c[f"limit_{name}"], sa.bindparam(f"limit_{name}_"))
+    """The project's own limit, else that of the class `default`, else the configured one."""
+    return sa.func.coalesce(
+        table.c[f"limit_{name}"],
+        quota_classes.default(name),
+        sa.bindparam(f"limit_{name}_", type_=sa.BigInteger),
+    )
 
 
 def _room(name: str) -> sa.ColumnElement[bool]:
-    more, limit = sa.bindparam(name, type_=sa.BigInteger), _limit(name)
-    return sa.or_(more <= 0, limit < 0, table.c[f"used_{name}"] + more <= limit)
+    more = sa.bindparam(name, type_=sa.BigInteger)
+    limit = sa.func.coalesce(
+        sa.func.nullif(_limit(name), sa.literal_column(str(UNLIMITED))), _BOUND
+    )
+    return sa.or_(more <= 0, table.c[f"used_{name}"] + more <= limit)
 
 
 # Statements of the hot path are built once: building one costs more than running it.
@@ -73,7 +75,7 @@ _USE = sa.select(
 def reserve(tx: Tx, project_id: str, more: Amounts, limits: Amounts) -> None:
     """Take from the project's quota by one conditional UPDATE; raises OverQuota.
 
-    limits: the configured ones, for projects without limits of their own.
+    limits: the configured ones, for what neither the project nor the class `default` limits.
     """
     values = asdict(more) | {"project": project_id}
     values |= {f"limit_{name}_": amount for name, amount in asdict(limits).items()}
@@ -132,6 +134,27 @@ def changes_after(
     """Revision, container, what and when of each change, oldest first."""
     values = {"project": project_id, "since": since, "limit_": limit}
     return [tuple(row) for row in _CHANGES.run(connection, values).fetchall()]
+
+
+def limits(connection: sa.Connection, project_id: str) -> Limits:
+    """The limits that are the project's own."""
+    return quota_classes.read(connection, table, table.c.id == project_id)
+
+
+def limit(tx: Tx, project_id: str, own: Limits) -> None:
+    """Give the project these limits of its own; others stay as they are."""
+    if not own:
+        return
+    change = table.update().where(table.c.id == project_id).values(quota_classes.columns(own))
+    if tx.run(change).rowcount == 0:
+        _ensure(tx, project_id)
+        tx.run(change)
+
+
+def unlimit(tx: Tx, project_id: str) -> None:
+    """Take away all limits that are the project's own."""
+    none = dict.fromkeys(f"limit_{name}" for name in Amounts.__struct_fields__)
+    tx.run(table.update().where(table.c.id == project_id).values(none))
 
 
 def trim(tx: Tx, before: float) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0011"
+HEAD = "0015"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -154,6 +154,7 @@ containers = Table(
     Column("group_id", BigInteger),
     Column("placed_reason", Text),
     Column("claims_ended", Integer, nullable=False, server_default="0"),
+    Column("registry_id", String(36)),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
@@ -168,6 +169,42 @@ consoles = Table(  # who may come to a terminal: one token each, until it is use
     Column("container_uuid", String(36), nullable=False),
     Column("exec_id", String(64), nullable=False),  # empty: the container's main process
     Column("until", Double, nullable=False, index=True),
+)
+
+registries = Table(
+    "registries",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("uuid", String(36), nullable=False, unique=True),
+    Column("name", String(255)),
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("domain", String(255), nullable=False),
+    Column("username", String(255)),
+    Column("sealed", Text),  # the password, as control/cipher.py keeps it
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double),
+    Index("ix_registries_project", "project_id", "id"),
+)
+
+images = Table(  # that administrators asked hosts for
+    "images",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("uuid", String(36), nullable=False, unique=True),
+    Column("host", String(255), nullable=False),
+    Column("repo", String(255), nullable=False),
+    Column("tag", String(128), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("reason", Text),
+    Column("image_id", String(128)),
+    Column("size", BigInteger),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double),
+    UniqueConstraint("host", "repo", "tag", name="uq_images_name"),
+    Index("ix_images_stage", "stage"),
 )
 
 claims = Table(
@@ -235,6 +272,16 @@ projects = Table(
     Column("used_cpu_m", BigInteger, nullable=False),
     Column("used_memory_mib", BigInteger, nullable=False),
     Column("used_disk_gib", BigInteger, nullable=False),
+    Column("limit_containers", BigInteger),
+    Column("limit_cpu_m", BigInteger),
+    Column("limit_memory_mib", BigInteger),
+    Column("limit_disk_gib", BigInteger),
+)
+
+quota_classes = Table(
+    "quota_classes",
+    metadata,
+    Column("name", String(255), primary_key=True),
     Column("limit_containers", BigInteger),
     Column("limit_cpu_m", BigInteger),
     Column("limit_memory_mib", BigInteger),

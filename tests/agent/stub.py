@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from dolium import errors
 from dolium.agent.core import Core, Options
 from dolium.agent.journal import Journal
 from dolium.agent.wiring import Wiring
@@ -18,6 +19,7 @@ from dolium.drivers.engine.fake import Fake, Image
 from dolium.model.container import ASKS, RestartPolicy, Spec, Verb, Wanted
 from dolium.model.host import Hello, Welcome
 from dolium.model.network import FixedIp, Network, Port, Subnet
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Command, Fact, Facts, Fate, Page, Result, Wish
 
 DEPLOYMENT = "d0000000-0000-4000-8000-000000000000"
@@ -56,6 +58,9 @@ class Stub:
         self.closed_twice: list[int] = []
         self.boot = ""
         self.revision = 1
+        self.sign_in: Login | errors.Error = errors.NotFound(kind="Registry", id="?")
+        """What is answered to who asks for a login."""
+        self.logins_asked = 0
         self._ids = itertools.count(1)
         self._moved = threading.Condition()
 
@@ -101,6 +106,14 @@ class Stub:
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
         gone = tuple(u for u in uuids if u in self.gone)
         return Fate(gone=gone, unknown=tuple(u for u in uuids if u not in self.gone))
+
+    def login(self, host: str, boot: str, uuid: str) -> Login:
+        if boot != self.boot:
+            raise errors.Changed(kind="Host", id=host)
+        self.logins_asked += 1
+        if isinstance(self.sign_in, Login):
+            return self.sign_in
+        raise self.sign_in
 
     # --- users -------------------------------------------------------------------------------
 

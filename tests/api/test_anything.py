@@ -43,6 +43,11 @@ bodies = st.dictionaries(
 queries = st.dictionaries(st.sampled_from(PARAMS), st.text(max_size=8) | words, max_size=3)
 versions = st.integers(1, 40)
 
+NAMES = dict.fromkeys(
+    ("request_id", "host", "project", "quota_class", "registry", "network", "image"), "some"
+)
+"""What stands in paths, besides a container's own."""
+
 
 @functools.cache
 def cloud() -> Cloud:
@@ -70,7 +75,7 @@ def test_no_creation_is_a_bug(body: dict[str, Any], image: Any, minor: int) -> N
     minor=versions,
 )
 def test_no_request_is_a_bug(route: Any, query: dict[str, str], body: Any, minor: int) -> None:
-    path = route.path.format(container="web", request_id="req-1", host="host1")
+    path = route.path.format(container="web", **NAMES)
     asked = f"{path}?{urlencode(query)}"
     who = "alice" if "{container}" in route.path else "root"
     reply = cloud().call(route.verb, asked, body=body, version=f"1.{minor}", who=who)

@@ -53,7 +53,9 @@ def test_percent_signs_and_braces_in_names_do_no_harm() -> None:
     assert reply.json["errors"][0]["title"] == "Container %(x)s{0} could not be found."
 
 
-def test_retries_are_told_where_they_make_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_header_breaks_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     cloud = Cloud()
 
     def down(*_: object) -> None:
@@ -61,5 +63,6 @@ def test_retries_are_told_where_they_make_sense(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(cloud.world.containers, "list", down)
     reply = cloud.call("GET", "/v1/containers")
-    assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+    assert reply.status == 503
+    assert "retry-after" not in reply.headers  # python-zunclient fails on one beside a 503
     assert reply.json["errors"][0]["code"] == "container.container-host-not-up"

@@ -21,6 +21,7 @@ from dolium.drivers.fence.base import Driver
 from dolium.drivers.fence.fake import Fake as FakeFence
 from dolium.link.local import LocalControl
 from dolium.model.host import Hello, Welcome
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Facts, Fate, Page
 from tests.control.world import World
 
@@ -54,6 +55,9 @@ class Cut:
 
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
         return self._through(lambda: self._control.fate(host, uuids))
+
+    def login(self, host: str, boot: str, uuid: str) -> Login:
+        return self._through(lambda: self._control.login(host, boot, uuid))
 
 
 class Machine:

@@ -8,10 +8,13 @@ import uuid as uuids
 from collections.abc import Collection, Container
 
 from dolium import conf, errors
+from dolium.control.cipher import Cipher, new_key
 from dolium.control.containers import Containers
 from dolium.control.hosts import Hosts
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.drivers.network.base import Driver
 from dolium.model.container import Seen, Spec, State, Verb
@@ -117,9 +120,13 @@ class World:
         rng = random.Random(1)
         quota = quota or conf.Quota()
         self.containers = Containers(self.store, self.clock, quota, rng)
-        self.hosts = Hosts(self.store, self.clock, conf.Placing(), "deployment")
+        self.registries = Registries(self.store, self.clock, Cipher([new_key()]))
+        self.hosts = Hosts(
+            self.store, self.clock, conf.Placing(), "deployment", registries=self.registries
+        )
         self.networks = Networks(self.store, driver or FlatNetwork())
         self.services = Services(self.store, self.clock)
+        self.quotas = Quotas(self.store, quota)
         self.placer = Placer(self.store, self.clock, self.networks, rng, meter=self.store.meter)
         self.inventory = inventory or Inventory(
             hostname=HOST,

@@ -11,6 +11,7 @@ from dolium import errors
 from dolium.link.base import Agent, Hosts
 from dolium.link.base import Control as Protocol
 from dolium.link.local import LocalControl, LocalHosts
+from dolium.model.registry import Login
 from dolium.model.wish import Answer, Fact, Facts, Page, Question
 from dolium.store import containers, hosts
 from tests.link.ends import PATIENCE, Control, Echo, beside, eventually, hello
@@ -94,6 +95,23 @@ def test_strangers_are_gone_only_for_the_host_they_were_on(ends: Ends) -> None:
     ends.side.store.write(work)
     fate = ends.link.fate(HOST, [mine, other, "never"])
     assert (fate.gone, fate.unknown) == ((mine,), (other, "never"))
+
+
+def test_a_login_is_told_to_a_containers_host_only(ends: Ends) -> None:
+    ends.link.hello(hello(HOST, "boot-1"))
+    login = Login(domain="registry.example", username="u", password="secret word")
+    asked = []
+
+    class Registries:
+        def login(self, host: str, uuid: str) -> Login:
+            asked.append((host, uuid))
+            return login
+
+    ends.side.hosts._registries = Registries()  # type: ignore[assignment]
+    assert ends.link.login(HOST, "boot-1", UUID) == login
+    with pytest.raises(errors.Changed):
+        ends.link.login(HOST, "boot-0", UUID)
+    assert asked == [(HOST, UUID)]
 
 
 def test_a_question_is_answered_and_an_error_is_an_answer(ends: Ends) -> None:

@@ -301,7 +301,10 @@ class Cloud:
         url = self.database.make("dolium")
         self._base: Groups = _merged(
             {
-                "DEFAULT": {"host": "control"},
+                "DEFAULT": {
+                    "host": "control",
+                    "secret_key_file": str(place.folder / "secrets.key"),
+                },
                 "database": {"connection": url.render_as_string(hide_password=False)},
                 "keystone": {
                     "auth_url": keystone["auth_url"],

@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from dolium.model.registry import Login
+from tests import registries
 from tests.databases import MariaDb
 from tests.live import place
 from tests.live.clients import Clients
@@ -55,6 +57,33 @@ def test_what_one_api_was_told_the_other_knows_and_any_host_does(made: Cloud) ->
         assert len(running) == len(uuids), running
         theirs.delete(*uuids)
     assert [name for host in made.hosts for name in host.running()] == []
+
+
+def test_a_password_that_one_api_was_told_reaches_the_host_that_pulls(made: Cloud) -> None:
+    host, login = made.hosts[0], Login(domain="127.0.0.1:5004", username="u", password="hunter22")
+    with (
+        registries.serving(host.place, 5004, login),
+        made.client("admin", api=0) as one,
+        made.client("admin", api=1) as other,
+    ):
+        registries.push(str(host.engine), IMAGE, f"{login.domain}/app", login)
+        body = {"name": "team", "domain": login.domain, "username": "u", "password": "hunter22"}
+        one.ask("POST", "/v1/registries", {"registry": body})
+        owned = Owned(other)
+        uuid = owned.create("private", image="app:1", registry="team", host=host.name)
+        owned.until(uuid, "Running")
+        owned.delete(uuid)
+        assert one.raw("DELETE", "/v1/registries/team")[0] == 204
+    for each in [*made.processes, *made.hosts]:
+        assert "hunter22" not in each.tail(10_000)
+
+
+def test_an_image_is_asked_for_on_a_host(made: Cloud) -> None:
+    host = made.hosts[1].name
+    with made.client("admin") as client:
+        uuid = client.ask("POST", "/v1/images", {"repo": IMAGE, "host": host})["uuid"]
+        # No registry answers here, and then the present image serves.
+        until(lambda: client.ask("GET", f"/v1/images/{uuid}")["image_id"], "the host has it")
 
 
 def test_an_agent_starts_on_a_full_disk_and_says_what_is_wrong(made: Cloud) -> None:

@@ -23,7 +23,15 @@ from dolium.store.schema import HEAD, metadata
 from dolium.store.server import Server, engine
 from dolium.store.store import Tx
 from tests import databases
-from tests.control import test_claims, test_containers, test_hypervisors, world
+from tests.control import (
+    test_claims,
+    test_containers,
+    test_hypervisors,
+    test_images,
+    test_quotas,
+    test_registries,
+    world,
+)
 from tests.control.test_groups import keep_a_rule_together
 from tests.databases import SERVERS, Database
 from tests.live.crowd import Crowd, check
@@ -38,7 +46,7 @@ pytestmark = [
 STORIES = stories(Path(__file__).parents[1] / "stories")
 CONTROL = {
     name: test
-    for module in (test_containers, test_claims, test_hypervisors)
+    for module in (test_containers, test_claims, test_hypervisors, test_images, test_registries)
     for name, test in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_") and not inspect.signature(test).parameters
 }
@@ -145,6 +153,16 @@ def test_what_many_do_at_once_adds_up(server: Database, store: Server) -> None:
 
 def test_placers_keep_a_rule_together(server: Database, store: Server) -> None:
     keep_a_rule_together([Server(server.url("kept")) for _ in range(3)])
+
+
+@pytest.mark.usefixtures("store")
+def test_racing_creations_never_pass_a_limit(server: Database) -> None:
+    test_quotas.race([Server(server.url("kept")) for _ in range(4)])
+
+
+@pytest.mark.usefixtures("store")
+def test_no_container_is_left_with_a_registry_that_is_gone(server: Database) -> None:
+    test_registries.race([Server(server.url("kept")) for _ in range(2)])
 
 
 @pytest.mark.usefixtures("store")

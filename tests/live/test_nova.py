@@ -13,6 +13,7 @@ from dolium.clients import nova as clients
 from dolium.clients.nova import Nova as Client
 from dolium.control.hosts import Hosts
 from dolium.drivers.fence.nova import NovaFence, NovaOptions
+from dolium.link.local import LocalHosts
 from dolium.model.clock import SystemClock
 from dolium.model.host import Hello, Inventory
 from dolium.store import hosts, upgrade
@@ -154,7 +155,7 @@ def test_a_conductor_learns_where_hosts_are(nova: Nova, admin: User, tmp_path: P
             "project_name": known.project_name,
         },
     )
-    conductor = Conducting(config, store, "deployment").conductor
+    conductor = Conducting(config, store, "deployment", LocalHosts()).conductor
 
     def found() -> dict[str, str | None]:
         with store.read() as connection:

@@ -18,8 +18,12 @@ from dolium import conf, errors
 from dolium.api import app
 from dolium.api.policy import Policy
 from dolium.cli import logs, watching
+from dolium.control.cipher import Cipher, new_key
 from dolium.control.consoles import Consoles
+from dolium.control.images import Images
 from dolium.control.networks import Networks
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.control.watching import Watching
 from dolium.metrics.registry import Registry
@@ -49,6 +53,9 @@ class Api:
             Networks(store, FlatNetwork()),
             Services(store, cloud.side.clock),
             Watching(store, cloud.side.clock),
+            Quotas(store, conf.Quota()),
+            Registries(store, cloud.side.clock, Cipher([new_key()])),
+            Images(store, cloud.side.clock, cloud.side.link),
             People(),
             Policy(),
             conf.Config(),

@@ -19,10 +19,14 @@ from dolium import conf, errors
 from dolium.api import app, auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.control.cipher import Cipher, new_key
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
+from dolium.control.quotas import Quotas
+from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.control.watching import Watching
 from dolium.link.base import Hosts
@@ -62,6 +66,9 @@ def dolium(folder: Path) -> app.Wsgi:
         networks=Networks(store, Counted()),
         services=Services(store, clock),
         watching=Watching(store, clock),
+        quotas=Quotas(store, config.quota),
+        registries=Registries(store, clock, Cipher([new_key()])),
+        images=Images(store, clock, Nobody()),
         auth=keystone,
         policy=policy,
         config=config,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from dolium.link.local import LocalControl
 from dolium.model.host import Hello, Welcome
+from dolium.model.registry import Login
 from dolium.model.wish import Ack, Facts, Fate, Page
 from tests.simulation.chaos import Wire
 
@@ -42,3 +43,7 @@ class Link:
     def fate(self, host: str, uuids: Sequence[str]) -> Fate:
         """See link.base."""
         return self._carry("fate", lambda control: control.fate(host, uuids))
+
+    def login(self, host: str, boot: str, uuid: str) -> Login:
+        """See link.base."""
+        return self._carry("login", lambda control: control.login(host, boot, uuid))

@@ -19,6 +19,7 @@ from dolium.control import lost
 from dolium.control.hosts import Hosts
 from dolium.control.placer import Placed, Placer
 from dolium.model.container import Verb, Wanted
+from dolium.model.quota import Amounts
 from dolium.model.wish import Command, Facts, Result
 from dolium.store import containers, hosts, liveness, projects, schema, services
 from dolium.store.plain import Plain
@@ -169,9 +170,9 @@ def a_claim_is_taken_only_where_it_fits(patch: Patch) -> None:
 def quota_is_taken_only_while_there_is_some(patch: Patch) -> None:
     """Instead: everybody gets what he asks for."""
     really = projects.reserve
-    none = projects.Amounts(containers=-1, cpu_m=-1, memory_mib=-1, disk_gib=-1)
+    none = Amounts(containers=-1, cpu_m=-1, memory_mib=-1, disk_gib=-1)
 
-    def reserve(tx: Tx, project_id: str, more: projects.Amounts, limits: object) -> None:
+    def reserve(tx: Tx, project_id: str, more: Amounts, limits: object) -> None:
         really(tx, project_id, more, none)
 
     patch.setattr(projects, "reserve", reserve)

@@ -15,6 +15,7 @@ from dolium.api.policy import Policy
 from dolium.api.streams import Streams
 from dolium.control.consoles import Consoles
 from dolium.control.figures import Figures, database
+from dolium.control.images import Images
 from dolium.control.questions import Questions
 from dolium.control.watching import Watching
 from dolium.link.local import LocalHosts
@@ -73,8 +74,8 @@ class Cloud:
     ) -> None:
         options = conf.Config(**config)
         self.world = World(quota=options.quota)
-        self.host = Host(self.world)
         link = LocalHosts()
+        self.host = Host(self.world, link)
         link.join(HOST, self.host)
         self.policy = Policy(policy_file, self.world.clock)
         self.registry = Registry(
@@ -89,6 +90,9 @@ class Cloud:
             networks=self.world.networks,
             services=self.world.services,
             watching=Watching(self.world.store, self.world.clock),
+            quotas=self.world.quotas,
+            registries=self.world.registries,
+            images=Images(self.world.store, self.world.clock, link),
             auth=People(),
             policy=self.policy,
             config=options,

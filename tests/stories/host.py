@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shlex
 from base64 import b64decode, b64encode
 from typing import Any
@@ -10,8 +11,12 @@ import msgspec
 from msgspec import Struct, field
 
 from dolium import errors
+from dolium.agent.images import Images
+from dolium.agent.questions import reply
+from dolium.control.images import Fetcher
 from dolium.drivers.engine import fake_files
-from dolium.link.base import Line
+from dolium.drivers.engine.fake import Fake, Image
+from dolium.link.base import Hosts, Line
 from dolium.model.container import Look, Seen, State, Verb, Wanted
 from dolium.model.wish import Answer, Command, Question, Result, Wish
 from tests.control.world import HOST, World
@@ -43,14 +48,20 @@ class _Box(Struct):
 class Host:
     """The agent and the engine of one machine."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, link: Hosts) -> None:
         self._world = world
         self._boxes: dict[str, _Box] = {}
+        self._engine = Fake(clock=world.clock)
+        self._engine.registry["team/app:1"] = Image()
+        self._images = Images(self._engine, lambda: False, lambda work: work())
+        self._fetcher = Fetcher(world.store, world.clock, link, random.Random(1))
 
     def look(self) -> None:
         """Place what waits and carry out every open command."""
         while self._world.placer.turn():
             pass
+        for _ in range(3):  # it begins, tells, and it is written down
+            self._fetcher.turn()
         for wish in self._world.hosts.wishes(HOST, self._world.boot, 0, 0).wishes:
             for command in wish.commands:
                 self._obey(wish, command)
@@ -116,7 +127,9 @@ class Host:
         self._world.post(fact)
 
     def answer(self, question: Question) -> Answer:
-        """Logs, execute, top, stats and archives."""
+        """Logs, execute, top and stats of containers, and what there is about images."""
+        if question.what in self._images.questions:
+            return reply(question, lambda: self._images.answer(question))
         asked: dict[str, Any] = question.params
         box = self._boxes[question.uuid]
         if question.what.endswith("_archive"):

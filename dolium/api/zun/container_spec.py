@@ -61,7 +61,6 @@ GUARDED = {
 """Fields that only some may set, with the rule that says who."""
 
 LATER = {
-    "registry": "Private registries are not available yet.",
     "exposed_ports": "Security groups are not available yet, so no port can be opened by them; "
     "containers of one network reach all ports of each other.",
 }
@@ -258,7 +257,9 @@ class Body:
     def create(
         self, sent: dict[str, Any], version: int, allow: Callable[[str], None]
     ) -> tuple[str | None, Spec]:
-        """The name and the wish of a creation; `allow` raises Forbidden for a policy rule."""
+        """The name and the wish of a creation, its registry as it is called there; `allow` raises
+        Forbidden for a policy rule.
+        """
         given = read(sent, self._checks(version), required=["image"])
         _gate(given, version)
         if given.get("security_groups") and given.get("exposed_ports"):
@@ -316,6 +317,7 @@ class Body:
             hints=given.get("hints") or {},
             availability_zone=given.get("availability_zone"),
             requested_host=given.get("host"),
+            registry_id=given.get("registry"),
         )
 
 

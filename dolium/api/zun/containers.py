@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
+
 from dolium import errors
 from dolium.api import fields, versions
 from dolium.api.call import GONE, Answer, Call
@@ -46,6 +48,9 @@ def create(call: Call) -> Answer:
         default = call.service.networks.default(call.context.project_id)
         if net["network"] not in (default.uuid, default.name):
             raise errors.NotFound(kind="Neutron network", id=net["network"])
+    if spec.registry_id:
+        found = call.service.registries.of_project(call.context.project_id, spec.registry_id)
+        spec = msgspec.structs.replace(spec, registry_id=found.uuid)
     row = call.service.containers.create(call.context, name, spec, run)
     return shown(call, row, 202, location=True)
 

@@ -16,7 +16,9 @@ from msgspec import Struct
 
 from dolium.drivers.engine.process import Process
 from dolium.model.container import Seen, Spec
+from dolium.model.image import Found, Held
 from dolium.model.network import Network, Port
+from dolium.model.registry import Login
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -140,14 +142,37 @@ class Engine(ABC):
         return ""
 
     @abstractmethod
-    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+    def pull(
+        self,
+        image: str,
+        policy: str,
+        stop: Callable[[], bool] = lambda: False,
+        login: Login | None = None,
+    ) -> str | None:
         """Before a create: make the image present, as the policy says.
 
         policy: `always`, `ifnotpresent` or `never`. With `always` and a registry that can't be
         reached within 3 s a present image serves; the sentence returned says so (decision 5).
-        `stop` is asked now and then: True gives up with Unanswered. Raises ImageMissing when
-        the registry (or, for `never`, the host) definitely has none, Unanswered when the
-        registry can't be reached and no image is present, Full when the disk is.
+        `stop` is asked now and then: True gives up with Unanswered. `login` signs in at the
+        image's registry. Raises ImageMissing when the registry (or, for `never`, the host)
+        definitely has none, Refused when the registry denies access, Unanswered when it can't be
+        reached and no image is present, Full when the disk is.
+        """
+
+    @abstractmethod
+    def image(self, image: str) -> Held | None:
+        """After a pull that an administrator asked for: the image, if the host has it."""
+
+    @abstractmethod
+    def remove_image(self, image: str) -> None:
+        """When an administrator asks for it: forget that name, and the image when it was the last.
+        Absent is fine. Raises Refused while a container is made of it.
+        """
+
+    @abstractmethod
+    def search_images(self, name: str) -> list[Found]:
+        """When a user looks for an image: what the registry has that can be searched. Raises
+        Unanswered when it can't be reached.
         """
 
     @abstractmethod

@@ -25,7 +25,9 @@ from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
+from dolium.model.image import Found, Held
 from dolium.model.network import Network
+from dolium.model.registry import Login
 from dolium.undo import Undo
 
 START_S = 180.0
@@ -94,9 +96,27 @@ class Docker(base.Engine):
         except OSError as error:
             raise errors.Unanswered(what=self.what, why=str(error)) from error
 
-    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+    def pull(
+        self,
+        image: str,
+        policy: str,
+        stop: Callable[[], bool] = lambda: False,
+        login: Login | None = None,
+    ) -> str | None:
         """See base."""
-        return self._images.pull(image, policy, stop)
+        return self._images.pull(image, policy, stop, login)
+
+    def image(self, image: str) -> Held | None:
+        """See base."""
+        return self._images.held(image)
+
+    def remove_image(self, image: str) -> None:
+        """See base."""
+        self._images.remove(image)
+
+    def search_images(self, name: str) -> list[Found]:
+        """See base."""
+        return self._images.search(name)
 
     # --- networks ----------------------------------------------------------------------------
 

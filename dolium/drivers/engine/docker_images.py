@@ -7,18 +7,22 @@ that registry.
 
 from __future__ import annotations
 
+import base64
 import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct, field
 
 from dolium import errors
 from dolium.drivers.engine.docker_errors import clean, fail
 from dolium.drivers.engine.docker_socket import Client, Stream
 from dolium.model import reading
+from dolium.model.image import Found, Held
+from dolium.model.registry import Login
 
 SILENT_S = 3.0
 """Until the first byte of an answer; then a present image serves (decision 5)."""
@@ -30,6 +34,9 @@ ANSWER_S = 30.0
 """Longest wait for a registry when the image is not present."""
 STALL_S = 180.0
 """Longest silence of a pull that has begun."""
+REMOVE_S = 120.0
+"""Large images have many files."""
+HUB = "docker.io"
 ASK_S = 0.2
 """How often `stop` is asked."""
 
@@ -52,7 +59,11 @@ _MISSING = re.compile(
     r"|no matching manifest|no such image|name invalid",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"unauthorized|authentication required|denied|forbidden", re.IGNORECASE)
+_DENIED = re.compile(
+    r"unauthorized|authentication required|no basic auth credentials|incorrect username"
+    r"|denied|forbidden",
+    re.IGNORECASE,
+)
 
 
 class Reference(Struct, frozen=True):
@@ -69,7 +80,14 @@ def parse(image: str) -> Reference:
     if found is None:
         raise errors.Refused(why=f"'{image}' is not the name of an image")
     full = image if found["tag"] or found["digest"] else f"{image}:latest"
-    return Reference(found["registry"] or "docker.io", full)
+    return Reference(found["registry"] or HUB, full)
+
+
+class InspectedImage(Struct, rename="pascal"):
+    """/images/{name}/json."""
+
+    id: str
+    size: int = 0
 
 
 class Progress(Struct):
@@ -83,6 +101,23 @@ class Progress(Struct):
     def trying(self) -> bool:
         """Podman says so before it asks the registry."""
         return (self.status or self.stream).startswith("Trying to pull")
+
+
+class _Wanted(NamedTuple):
+    """One wish for an image."""
+
+    image: str
+    reference: Reference
+    present: bool
+    stop: Callable[[], bool]
+    login: Login | None
+
+    @property
+    def key(self) -> tuple[str, Login | None]:
+        """Alike for those who can wait for one pull: who signs in as somebody else has to show
+        that he may have the image too.
+        """
+        return self.reference.full, self.login
 
 
 class _Flight:
@@ -130,10 +165,12 @@ class Images:
         self._client = client
         self._silent_s = silent_s
         self._silence = Silence()
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[tuple[str, Login | None], _Flight] = {}
         self._lock = threading.Lock()
 
-    def pull(self, image: str, policy: str, stop: Callable[[], bool]) -> str | None:
+    def pull(
+        self, image: str, policy: str, stop: Callable[[], bool], login: Login | None = None
+    ) -> str | None:
         """See `base.Engine.pull`."""
         reference = parse(image)
         present = self.present(reference)
@@ -141,7 +178,7 @@ class Images:
             raise errors.ImageMissing(image=image, why="it is not on this host")
         if present and policy in ("never", "ifnotpresent"):
             return None
-        return self._once(image, reference, present, stop)
+        return self._once(_Wanted(image, reference, present, stop, login))
 
     def present(self, reference: Reference) -> bool:
         """Whether the host has the image."""
@@ -151,35 +188,55 @@ class Images:
             return False
         return True
 
-    def _once(
-        self, image: str, reference: Reference, present: bool, stop: Callable[[], bool]
-    ) -> str | None:
+    def held(self, image: str) -> Held | None:
+        """See `base.Engine.image`."""
+        path = f"/images/{parse(image).full}/json"
+        try:
+            found = self._client.ask("GET", path, InspectedImage)
+        except errors.Absent:
+            return None
+        return Held(id=found.id, size=found.size)
+
+    def remove(self, image: str) -> None:
+        """See `base.Engine.remove_image`."""
+        try:
+            self._client.raw("DELETE", f"/images/{parse(image).full}", timeout_s=REMOVE_S)
+        except errors.Absent:
+            pass
+
+    def search(self, name: str) -> list[Found]:
+        """See `base.Engine.search_images`."""
+        registry = f"Registry {(_NAME.fullmatch(name) or {'registry': None})['registry'] or HUB}"
+        query = {"term": name}
+        try:
+            return self._client.ask(
+                "GET", "/images/search", list[Found], query=query, timeout_s=ANSWER_S
+            )
+        except errors.DriverError as error:
+            if _SILENT.search(str(error)):
+                raise errors.Unanswered(what=registry, why="no connection") from None
+            raise
+
+    def _once(self, wanted: _Wanted) -> str | None:
         """Pull, or wait for who pulls the same already."""
         while True:
             with self._lock:
-                flight = self._flights.get(reference.full)
+                flight = self._flights.get(wanted.key)
                 if mine := flight is None:
-                    flight = self._flights[reference.full] = _Flight()
+                    flight = self._flights[wanted.key] = _Flight()
             if mine:
-                return self._lead(flight, image, reference, present, stop)
+                return self._lead(flight, wanted)
             while not flight.done.wait(ASK_S):
-                if stop():
+                if wanted.stop():
                     raise _given_up()
             if flight.error is not None:
                 raise flight.error
             if flight.ended:
                 return flight.sentence
 
-    def _lead(
-        self,
-        flight: _Flight,
-        image: str,
-        reference: Reference,
-        present: bool,
-        stop: Callable[[], bool],
-    ) -> str | None:
+    def _lead(self, flight: _Flight, wanted: _Wanted) -> str | None:
         try:
-            flight.sentence = self._fetch(image, reference, present, stop)
+            flight.sentence = self._fetch(wanted)
             flight.ended = True
         except _GivenUp:
             raise
@@ -188,39 +245,40 @@ class Images:
             raise
         finally:
             with self._lock:
-                del self._flights[reference.full]
+                del self._flights[wanted.key]
             flight.done.set()
         return flight.sentence
 
-    def _fetch(
-        self, image: str, reference: Reference, present: bool, stop: Callable[[], bool]
-    ) -> str | None:
-        registry = reference.registry
+    def _fetch(self, wanted: _Wanted) -> str | None:
+        image, registry, present = wanted.image, wanted.reference.registry, wanted.present
         try:
             if self._silence.lasts(registry, REMEMBER_S if present else REMEMBER_ABSENT_S):
                 raise _Silent
-            query = {"fromImage": reference.full}
+            query = {"fromImage": wanted.reference.full}
             with self._client.stream(
-                "POST", "/images/create", query=query, timeout_s=STALL_S
+                "POST",
+                "/images/create",
+                query=query,
+                headers=signed(wanted.login),
+                timeout_s=STALL_S,
             ) as stream:
-                self._follow(stream, image, registry, present, stop)
+                self._follow(stream, wanted)
         except _Silent:
             if present:
                 return f"Registry {registry} does not answer: the image {image} on the host is used"
             raise errors.Unanswered(what=f"Registry {registry}", why="no connection") from None
         return None
 
-    def _follow(
-        self, stream: Stream, image: str, registry: str, present: bool, stop: Callable[[], bool]
-    ) -> None:
+    def _follow(self, stream: Stream, wanted: _Wanted) -> None:
         """Read the pull to its end; raises what went wrong."""
+        image, registry = wanted.image, wanted.reference.registry
         heard = False
         since = time.monotonic()
         while True:
             if not stream.ready(ASK_S):
-                if stop():
+                if wanted.stop():
                     raise _given_up()
-                self._wait(time.monotonic() - since, heard, registry, present)
+                self._wait(time.monotonic() - since, heard, registry, wanted.present)
                 continue
             if refusal := stream.refusal():
                 self._judge(*refusal, image, registry)
@@ -261,6 +319,18 @@ class Images:
         if _DENIED.search(text):
             raise errors.Refused(why=f"Registry {registry} denies access to image {image}: {text}")
         fail(status, message)
+
+
+def signed(login: Login | None) -> dict[str, str]:
+    """How an engine is told who signs in at the registry of this one pull."""
+    if login is None:
+        return {}
+    told = {
+        "username": login.username,
+        "password": login.password or "",
+        "serveraddress": login.domain.partition("/")[0],
+    }
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(msgspec.json.encode(told)).decode()}
 
 
 def _given_up() -> _GivenUp:

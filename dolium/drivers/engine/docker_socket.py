@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Any, TypeVar
@@ -294,6 +295,7 @@ class Client:
         *,
         query: dict[str, Any] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Stream:
         """A question whose answer comes bit by bit, on a connection of its own.
@@ -304,7 +306,7 @@ class Client:
         connection = Connection(self.path, self._timeout)
         try:
             with _lost(self.what):
-                _request(connection, method, target, body)
+                _request(connection, method, target, body, headers)
         except errors.Unanswered:
             connection.close()
             raise
@@ -404,14 +406,21 @@ def _readable(sock: socket.socket, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def _request(connection: Connection, method: str, target: str, body: object) -> None:
-    if body is None:
-        connection.request(method, target)
-    elif isinstance(body, bytes):
-        connection.request(method, target, body, {"Content-Type": "application/x-tar"})
-    else:
-        kind = {"Content-Type": "application/json"}
-        connection.request(method, target, msgspec.json.encode(body), kind)
+def _request(
+    connection: Connection,
+    method: str,
+    target: str,
+    body: object,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """Bytes are a tar, all else is sent as JSON."""
+    headers = dict(more or {})
+    data: bytes | None = None
+    if isinstance(body, bytes):
+        headers["Content-Type"], data = "application/x-tar", body
+    elif body is not None:
+        headers["Content-Type"], data = "application/json", msgspec.json.encode(body)
+    connection.request(method, target, body=data, headers=headers)
 
 
 def _message(body: bytes) -> str:

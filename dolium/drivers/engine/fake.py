@@ -19,7 +19,9 @@ from dolium.drivers.engine.fake_fate import WHAT, Box, Image, asked
 from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.model.clock import Clock, iso
 from dolium.model.container import Health, Look, Seen, Spec, State
+from dolium.model.image import Found, Held
 from dolium.model.network import Network
+from dolium.model.registry import Login
 
 __all__ = ["Box", "Fake", "FakeOptions", "Image"]
 
@@ -72,7 +74,13 @@ class Fake(Consoles, base.Engine):
         return str(self.lives)
 
     @asked
-    def pull(self, image: str, policy: str, stop: Callable[[], bool] = lambda: False) -> str | None:
+    def pull(
+        self,
+        image: str,
+        policy: str,
+        stop: Callable[[], bool] = lambda: False,
+        login: Login | None = None,
+    ) -> str | None:
         """See base."""
         name = _tagged(image)
         present = name in self.images
@@ -86,10 +94,34 @@ class Fake(Consoles, base.Engine):
             if present:
                 return f"Registry docker.io does not answer; image {image} of this host is used"
             raise errors.Unanswered(what="Registry docker.io", why="no answer")
+        if self.logins.get(name, login) != login:
+            raise errors.Refused(why=f"The registry denies access to image {image}")
         if name not in self.registry:
             raise errors.ImageMissing(image=image, why="the registry does not have it")
         self.images[name] = self.registry[name]
         return None
+
+    @asked
+    def image(self, image: str) -> Held | None:
+        """See base."""
+        name = _tagged(image)
+        return Held(id=f"sha256:{name}", size=_MIB) if name in self.images else None
+
+    @asked
+    def remove_image(self, image: str) -> None:
+        """See base."""
+        name = _tagged(image)
+        if any(_tagged(box.spec.image) == name for box in self.boxes.values()):
+            raise errors.Refused(why=f"Image {image} is in use by a container")
+        self.images.pop(name, None)
+
+    @asked
+    def search_images(self, name: str) -> list[Found]:
+        """See base."""
+        if not self.registry_answers:
+            raise errors.Unanswered(what="Registry docker.io", why="no connection")
+        repos = sorted({full.rpartition(":")[0] for full in self.registry})
+        return [Found(name=repo) for repo in repos if name in repo]
 
     @asked
     def wire(self, network: Network, plugin: str, deployment: str) -> None:

@@ -20,6 +20,7 @@ from dolium.drivers.engine.fake_process import Plan
 from dolium.model.clock import Clock, SystemClock
 from dolium.model.container import Health, Spec, State
 from dolium.model.network import Network
+from dolium.model.registry import Login
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,6 +152,8 @@ class Fate:
         self.registry: dict[str, Image] = {"busybox:latest": Image()}
         """Images a pull can get."""
         self.registry_answers = True
+        self.logins: dict[str, Login] = {}
+        """Who has to sign in for images of the registry, where not everybody may have them."""
         self.boxes: dict[str, Box] = {}
         """Containers by engine name."""
         self.commands: dict[str, Command] = {}

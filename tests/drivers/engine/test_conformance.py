@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -12,7 +13,7 @@ import pytest
 from dolium import errors
 from dolium.drivers import load, names
 from dolium.drivers.engine.base import Engine, Happened, Labels
-from dolium.drivers.engine.fake import Fake
+from dolium.drivers.engine.fake import Fake, Image
 from dolium.model.container import Health, Spec, State
 from tests import engines
 from tests.drivers.engine.conftest import Bench
@@ -446,3 +447,27 @@ def test_events(bench: Bench) -> None:
     assert not thread.is_alive()
     assert {event.uuid for event in told} == {seen.uuid}
     assert [event.what for event in told][:3] == ["create", "start", "die"]
+
+
+def test_images(bench: Bench) -> None:
+    engine, name = bench.engine, f"own{uuid.uuid4().hex[:8]}:latest"
+    if isinstance(engine, Fake):
+        engine.images[name] = Image()
+    else:
+        assert bench.daemon
+        engines.load_image(str(bench.daemon.socket), name)
+    held = engine.image(name)
+    assert held is not None
+    assert held.id.startswith("sha256:")
+    assert held.size > 0
+    assert engine.image(name) == held
+    assert engine.image("nosuch:1") is None
+    engine.remove_image("nosuch:1")
+    labels = bench.create("true", image=name)
+    with pytest.raises(errors.Refused):
+        engine.remove_image(name)
+    engine.remove(bench.look(labels).handle)
+    assert engine.image(name) == held
+    engine.remove_image(name)
+    assert engine.image(name) is None
+    engine.remove_image(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ from dolium import errors
 from dolium.drivers.engine import docker_images
 from dolium.drivers.engine.docker_images import Images, parse
 from dolium.drivers.engine.docker_socket import Client
+from dolium.model.registry import Login
 from tests.drivers.engine.stub import Handler, Stub, stub
 
 DIGEST = "sha256:" + "0" * 64
@@ -179,6 +181,37 @@ def test_one_image_is_pulled_once_at_a_time(desk: Desk) -> None:
         go.set()
         assert [pull.result() for pull in pulls] == [None] * 8
     assert desk.pulls == 1
+
+
+def test_who_signs_in_is_told_to_the_registry_and_waits_for_nobody_else(desk: Desk) -> None:
+    go, told = threading.Event(), list[str | None]()
+
+    def slow(handler: Handler) -> None:
+        told.append(handler.headers["X-Registry-Auth"])
+        handler.begin()
+        handler.chunk(b'{"status": "Pulling from library/x"}\r\n')
+        go.wait(10)
+        handler.chunk(b"")
+
+    desk.registry = slow
+    alice = Login(domain="docker.io", username="alice", password="päss")
+    bob = Login(domain="docker.io", username="bob")
+    with ThreadPoolExecutor(8) as pool:
+        pulls = [
+            pool.submit(desk.images.pull, "x", "always", lambda: False, login)
+            for login in (alice, alice, bob, None)
+        ]
+        while len(told) < 3:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        go.set()
+        assert [pull.result() for pull in pulls] == [None] * 4
+    assert len(told) == 3
+    read = [json.loads(base64.urlsafe_b64decode(each)) for each in told if each]
+    assert sorted(read, key=lambda each: str(each["username"])) == [
+        {"username": "alice", "password": "päss", "serveraddress": "docker.io"},
+        {"username": "bob", "password": "", "serveraddress": "docker.io"},
+    ]
 
 
 def test_all_who_wait_get_the_same_error(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import uuid
@@ -11,22 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dolium import errors
-from dolium.drivers.engine.docker_socket import Client, Connection
-from tests import engines
+from dolium.model.registry import Login
+from tests import engines, registries
 from tests.drivers.engine.conftest import Bench
 
 pytestmark = pytest.mark.live
 
 PORT = 5000
-CONFIG = f"""
-version: 0.1
-log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: ROOT}}}}
-http: {{addr: "127.0.0.1:{PORT}"}}
-"""
+LOGIN = Login(domain=f"127.0.0.1:{PORT}", username="alice", password="correct horse")
 
 
 @dataclass
@@ -35,37 +32,29 @@ class Registry:
     folder: Path
 
     @contextmanager
-    def serve(self) -> Iterator[None]:
-        """Run it in the engine's network namespace."""
+    def serve(self, login: Login | None = None) -> Iterator[None]:
+        """Run it in the engine's network namespace; login: who alone may have something."""
         assert self.bench.daemon
-        config = self.folder / "config.yml"
-        config.write_text(CONFIG.replace("ROOT", str(self.folder / "data")))
+        config = registries.config(self.folder, PORT, login)
         enter = ["nsenter", "-t", str(self.bench.daemon.pid), "-n", "--"]
         with subprocess.Popen([*enter, "docker-registry", "serve", str(config)]) as process:
             try:
                 ask = [*enter, engines.BUSYBOX, "wget", "-qO-", f"http://127.0.0.1:{PORT}/v2/"]
-                engines.wait(
-                    lambda: subprocess.call(ask, stderr=subprocess.DEVNULL) == 0, "it listens"
-                )
+                engines.wait(lambda: _answers(ask), "it listens")
                 yield
             finally:
                 process.terminate()
 
-    def push(self, name: str) -> None:
+    def push(self, name: str, login: Login | None = None) -> None:
         """Put busybox there and forget it here."""
         assert self.bench.daemon
-        path = str(self.bench.daemon.socket)
-        client = Client(path)
-        repo = f"127.0.0.1:{PORT}/{name}"
-        client.raw("POST", "/images/busybox:latest/tag", query={"repo": repo, "tag": "1"})
-        connection = Connection(path, 60)
-        connection.request(
-            "POST", f"/v1.41/images/{repo}/push?tag=1", headers={"X-Registry-Auth": "e30="}
-        )
-        assert b'"error"' not in connection.getresponse().read()
-        connection.close()
-        client.raw("DELETE", f"/images/{repo}:1")
-        client.close()
+        socket, repo = str(self.bench.daemon.socket), f"127.0.0.1:{PORT}/{name}"
+        registries.push(socket, "busybox:latest", repo, login)
+
+
+def _answers(ask: list[str]) -> bool:
+    said = subprocess.run(ask, capture_output=True, text=True, check=False)
+    return said.returncode == 0 or " 401 " in said.stderr
 
 
 @pytest.fixture
@@ -100,3 +89,54 @@ def test_pull(registry: Registry) -> None:
     )
     with pytest.raises(errors.Unanswered, match=f"Registry 127.0.0.1:{PORT} does not answer"):
         engine.pull(f"127.0.0.1:{PORT}/{name}:2", "always")
+
+
+def test_pull_from_a_registry_that_asks_who_is_there(registry: Registry) -> None:
+    engine = registry.bench.engine
+    name = f"app{uuid.uuid4().hex[:8]}"
+    image = f"127.0.0.1:{PORT}/{name}:1"
+    stranger = msgspec.structs.replace(LOGIN, password="wrong")
+    with registry.serve(LOGIN):
+        registry.push(name, LOGIN)
+        for login in (None, stranger):
+            with pytest.raises(errors.Refused, match=f"127.0.0.1:{PORT} denies access to image"):
+                engine.pull(image, "always", login=login)
+        with ThreadPoolExecutor(4) as pool:
+            pulls = [
+                pool.submit(engine.pull, image, "always", login=login)
+                for login in (LOGIN, LOGIN, stranger, None)
+            ]
+            assert [pull.exception() for pull in pulls[:2]] == [None, None]
+            # Who may not have it gets nothing from those who may, though it is there now.
+            assert {type(pull.exception()) for pull in pulls[2:]} == {errors.Refused}
+        assert engine.pull(image, "never") is None
+        with pytest.raises(errors.ImageMissing):
+            engine.pull(f"127.0.0.1:{PORT}/{name}:nosuch", "always", login=LOGIN)
+
+
+def test_search_in_a_registry_that_can_be_searched(docker: Bench, tmp_path: Path) -> None:
+    """The engine asks an index of the old kind; a folder of files does for one."""
+    assert docker.daemon
+    index = tmp_path / "v1"
+    index.mkdir()
+    (index / "_ping").write_text("{}")
+    entry = {"name": "team/app", "description": "An app.", "star_count": 3, "is_official": True}
+    (index / "search").write_text(
+        json.dumps({"num_results": 1, "query": "app", "results": [entry]})
+    )
+    name = f"127.0.0.1:{PORT}/app"
+    enter = ["nsenter", "-t", str(docker.daemon.pid), "-n", "--", engines.BUSYBOX]
+    serve = [*enter, "httpd", "-f", "-p", f"127.0.0.1:{PORT}", "-h", str(tmp_path)]
+    with subprocess.Popen(serve) as process:
+        try:
+            ask = [*enter, "wget", "-qO-", f"http://127.0.0.1:{PORT}/v1/_ping"]
+            engines.wait(lambda: _answers(ask), "it listens")
+            (found,) = docker.engine.search_images(name)
+        finally:
+            process.kill()
+    assert (found.name, found.star_count, found.is_official) == ("team/app", 3, True)
+    assert found.description == "An app."
+    with pytest.raises(errors.Unanswered, match=f"Registry 127.0.0.1:{PORT} does not answer"):
+        docker.engine.search_images(name)
+    with pytest.raises(errors.Unanswered, match=r"Registry docker\.io does not answer"):
+        docker.engine.search_images("cirros")
