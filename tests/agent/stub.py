@@ -217,7 +217,7 @@ class Bench:
     def wake(self) -> Core:
         """A new run of the agent on what the old one left."""
         tokens = (f"t{n}" for n in itertools.count())
-        wiring = Wiring(
+        self.wiring = Wiring(
             self.journal,
             self.binder,
             self.engine,
@@ -228,7 +228,7 @@ class Bench:
         self.core = Core(
             self.control,
             self.engine,
-            wiring,
+            self.wiring,
             self.journal,
             self.clock,
             random.Random(1),

@@ -3,7 +3,7 @@
 import pytest
 
 from dolium import errors
-from dolium.agent.plugin.ledger import Reserved
+from dolium.agent.plugin.ledger import Endpoint, Reserved
 from dolium.model.container import State, Verb
 from tests.agent.stub import NETWORK, Bench, port
 from tests.agent.test_commands import BOX, U, crash, running
@@ -105,3 +105,16 @@ def test_what_is_about_to_be_rebuilt_runs_on_its_network_until_then(bench: Bench
     assert on(bench, f"dolium-{U}-3") == []
     reserved = bench.journal.get("port", U, Reserved)
     assert reserved and reserved.ports == ()
+
+
+def test_an_endpoint_whose_end_nobody_heard_goes_with_its_port(bench: Bench) -> None:
+    wiring = bench.wiring
+    endpoint = Endpoint(network_uuid=NETWORK.uuid, port=port(U), container=U)
+    wiring.ledger.connect("docker-id", endpoint)
+    wiring.pairs.make(endpoint)
+    assert bench.binder.ports
+    bench.control.plug(U, attached=False)
+    bench.settle()
+    assert not bench.binder.ports
+    assert not wiring.ledger.endpoints()
+    assert not wiring.ledger.owed()
