@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import urlencode
-
 import msgspec
 
 from dolium import errors
-from dolium.api import fields, versions
+from dolium.api import fields, paging, versions
 from dolium.api.call import GONE, Answer, Call
 from dolium.api.zun import container_view
 from dolium.model import record
@@ -92,14 +89,18 @@ def list_(call: Call) -> Answer:
         raise errors.UnknownParameter(names=", ".join(sorted(unknown)))
     service = call.service
     hidden = service.policy.hidden(GET_ONE, call.context)
-    query = _page(given, service.config.api.max_limit)
+    query = paging.read(call, given, SORTS, FILTERS)
+    if (kept := query.filters.get("auto_remove")) is not None:
+        query.filters["auto_remove"] = fields.one(
+            "auto_remove", kept, fields.toggle, errors.InvalidQuery
+        )
     if query.all_projects:
         call.allow("container:get_all_all_projects")
     for name in (*query.filters, query.sort_key):
         if name in hidden:
             raise errors.Forbidden(rule=f"{GET_ONE}:{name}")
     rows = service.containers.list(call.context, query)
-    more = _next(call, query, rows[-1].uuid) if len(rows) == query.limit else None
+    more = paging.following(call, "/v1/containers", query, [row.uuid for row in rows])
     return Answer(200, container_view.page(rows, hidden, service.clock.now(), more))
 
 
@@ -119,45 +120,3 @@ def _since(param: str, minor: int, version: int) -> None:
         raise errors.TooNew(
             param=param, version=versions.named(version), since=versions.named(minor)
         )
-
-
-def _page(given: dict[str, str], most: int) -> record.Query:
-    limit = most
-    if given.get("limit") not in (None, "None"):
-        try:
-            limit = fields.whole(1, null=False)(given["limit"])
-        except fields.Wrong as wrong:
-            raise errors.InvalidValue(why=f"Limit must be a positive integer: {wrong}") from None
-    sort_key, sort_dir = given.get("sort_key") or "id", given.get("sort_dir") or "asc"
-    if sort_key not in SORTS:
-        raise errors.InvalidParameter(why=f"The sort_key value '{sort_key}' is invalid.")
-    if sort_dir not in ("asc", "desc"):
-        raise errors.InvalidParameter(why=f"The sort_dir value '{sort_dir}' is invalid.")
-    filters: dict[str, Any] = {name: given[name] for name in FILTERS if name in given}
-    for name in ("auto_remove",):
-        if name in filters:
-            filters[name] = _flag(name, filters[name])
-    return record.Query(
-        limit=min(limit, most),
-        marker=given.get("marker") or None,
-        sort_key=sort_key,
-        sort_dir=sort_dir,
-        all_projects=_flag("all_projects", given.get("all_projects", "False")),
-        filters=filters,
-    )
-
-
-def _flag(name: str, value: str) -> bool:
-    return bool(fields.one(name, value, fields.toggle, errors.InvalidQuery))
-
-
-def _next(call: Call, query: record.Query, marker: str) -> str:
-    carried = {
-        "sort_key": query.sort_key,
-        "sort_dir": query.sort_dir,
-        "limit": query.limit,
-        "marker": marker,
-    }
-    if query.all_projects:
-        carried["all_projects"] = True
-    return f"{call.prefix}/v1/containers?{urlencode(carried | query.filters)}"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from dolium import errors
-from dolium.api import fields
+from dolium.api import paging
 from dolium.api.call import Answer, Call
 from dolium.control.services import Host
 
@@ -27,14 +27,10 @@ _encode = msgspec.json.encode
 def list_(call: Call) -> Answer:
     """`GET /v1/hosts`."""
     given = call.query()
-    sort_key, sort_dir = given.get("sort_key") or "id", given.get("sort_dir") or "asc"
-    if sort_key not in SORTS:
-        raise errors.InvalidParameter(why=f"The sort_key value '{sort_key}' is invalid.")
-    if sort_dir not in ("asc", "desc"):
-        raise errors.InvalidParameter(why=f"The sort_dir value '{sort_dir}' is invalid.")
+    sort_key, sort_dir = paging.order(given, SORTS)
     found = call.service.services.hosts()
     found.sort(key=lambda host: _order(host, sort_key), reverse=sort_dir == "desc")
-    limit, left = _limit(call, given), _after(found, given.get("marker") or None)
+    limit, left = paging.limit(call, given), _after(found, given.get("marker") or None)
     told: dict[str, Any] = {"hosts": [_one(host, call.prefix) for host in left[:limit]]}
     told["next"] = None
     if len(left) > limit:
@@ -48,16 +44,6 @@ def show(call: Call) -> Answer:
     """`GET /v1/hosts/{host}`, by id or name."""
     host = call.service.services.host(call.path["host"])
     return Answer(200, _encode(_one(host, call.prefix)))
-
-
-def _limit(call: Call, given: dict[str, str]) -> int:
-    most = call.service.config.api.max_limit
-    if given.get("limit") in (None, "None"):
-        return most
-    try:
-        return min(most, int(fields.whole(1, null=False)(given["limit"])))
-    except fields.Wrong as wrong:
-        raise errors.InvalidValue(why=f"Limit must be a positive integer: {wrong}") from None
 
 
 def _after(found: list[Host], marker: str | None) -> list[Host]:
