@@ -13,7 +13,7 @@ from dolium import conf, errors
 from dolium.control import attachments, claims, rows
 from dolium.control.attachments import Which
 from dolium.control.claims import Claims
-from dolium.control.names import friendly, is_uuid
+from dolium.control.names import friendly
 from dolium.control.quotas import configured
 from dolium.model import hints, reading, record
 from dolium.model.clock import Clock
@@ -32,6 +32,7 @@ from dolium.model.container import (
     shown,
 )
 from dolium.model.context import Context
+from dolium.model.ident import is_uuid
 from dolium.model.network import Port
 from dolium.model.quota import Amounts
 from dolium.store import actions, containers, groups, hosts, projects, registries

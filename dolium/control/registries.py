@@ -7,11 +7,11 @@ from typing import Any
 
 from dolium import errors
 from dolium.control.cipher import Cipher
-from dolium.control.names import is_uuid
 from dolium.model import reading, record
 from dolium.model.clock import Clock
 from dolium.model.container import Spec
 from dolium.model.context import Context
+from dolium.model.ident import is_uuid
 from dolium.model.registry import Login, Registry
 from dolium.store import containers, registries
 from dolium.store.store import Store, Tx

@@ -14,20 +14,18 @@ Keys nobody knows are ignored, as the container API has it.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from msgspec import Struct
 
 from dolium import errors
+from dolium.model.ident import is_uuid
 from dolium.model.placing import LEVELS, Group, Level
 
 LONGEST = 255
 """Characters of a group's name."""
 
 RULES = ("affinity", "anti_affinity", "soft_affinity", "soft_anti_affinity")
-
-_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII).fullmatch
 
 
 class Hints(Struct, frozen=True, kw_only=True):
@@ -100,7 +98,7 @@ def _containers(name: str, value: Any) -> frozenset[str]:
     if not isinstance(ids, list) or not ids:
         _refuse(name, "It is a list of ids of containers")
     for uuid in ids:
-        if not isinstance(uuid, str) or not _is_uuid(uuid):
+        if not isinstance(uuid, str) or not is_uuid(uuid):
             _refuse(name, f"Value: {str(uuid)[:LONGEST]!r}. It is the id of a container")
     return frozenset(ids)
 

@@ -27,6 +27,7 @@ from websockets.typing import Subprotocol
 from dolium import errors
 from dolium.link.pump import BUFFER, keep_alive
 from dolium.link.serving import allow_files, bound
+from dolium.model.ident import is_uuid
 from dolium.model.metric import CONSOLES, CONSOLES_ASKED, Meter, Value
 from dolium.wsproxy import origin
 
@@ -56,7 +57,6 @@ QUEUE = 4
 ENDED = 1000, "Target closed"
 
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,128}")
-_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EXEC = re.compile("[0-9a-f]{64}")
 
 
@@ -314,7 +314,7 @@ def _asked(path: str) -> tuple[str, str, str]:
     """Token, container and command of an address; raises BadToken when it was never handed out."""
     query = parse_qs(path.partition("?")[2], keep_blank_values=True)
     token, uuid, exec_id = (query.get(name, [""])[0] for name in ("token", "uuid", "exec_id"))
-    if not (_TOKEN.fullmatch(token) and _UUID.fullmatch(uuid)):
+    if not (_TOKEN.fullmatch(token) and is_uuid(uuid)):
         raise errors.BadToken()
     if exec_id and not _EXEC.fullmatch(exec_id):
         raise errors.BadToken()
