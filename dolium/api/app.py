@@ -17,9 +17,9 @@ from dolium.api import faults, versions
 from dolium.api.auth import Auth
 from dolium.api.call import Answer, Call, Service
 from dolium.api.policy import Policy
-from dolium.api.routes import PUBLIC, ROUTES, Route
+from dolium.api.route import Route
+from dolium.api.routes import PUBLIC, ROUTES
 from dolium.api.streams import Streams
-from dolium.api.zun.container_spec import Body
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.images import Images
@@ -81,7 +81,6 @@ def make(
         policy=policy,
         config=config,
         clock=clock or SystemClock(),
-        body=Body(config.limits),
         registry=registry or Registry(Meter(), (Source.API,)),
     )
     app: falcon.App[Any, Any] = falcon.App(middleware=[Border(service, auth)])
@@ -90,7 +89,7 @@ def make(
     app.add_error_handler(errors.Error, faults.refuse)
     paths: defaultdict[str, list[Route]] = defaultdict(list)
     for route in ROUTES:
-        paths[route.path].append(route)
+        paths[route.path].append(route.within(config.limits))
     for path, found in paths.items():
         app.add_route(path, _Place(path, found))
     return app
@@ -218,14 +217,14 @@ def _responder(route: Route) -> Callable[..., None]:
 
 
 def _answer(route: Route, call: Call) -> Answer:
-    if not route.rule:
-        return route.answer(call)
-    ident = call.path.get("container")
-    if ident is None:
-        call.allow(route.rule, project_id=call.path.get("project"))
-        return route.answer(call)
-    call.row = call.service.containers.find(call.context, ident)
-    call.allow(route.rule, call.row)
+    if route.rule:
+        ident = call.path.get("container")
+        if ident is None:
+            call.allow(route.rule, project_id=call.path.get("project"))
+        else:
+            call.row = call.service.containers.find(call.context, ident)
+            call.allow(route.rule, call.row)
+    route.take(call)
     return route.answer(call)
 
 

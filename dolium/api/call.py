@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from dolium import conf, errors
 from dolium.api.auth import Environ
+from dolium.api.forms import MOST_BODY
 from dolium.api.policy import Policy
 from dolium.api.streams import Stream, Streams
-from dolium.api.zun.container_spec import Body
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.images import Images
@@ -26,9 +26,6 @@ from dolium.metrics.registry import Registry
 from dolium.model import reading, record
 from dolium.model.clock import Clock
 from dolium.model.context import Context
-
-MOST_BODY = 1024 * 1024
-"""Bytes of the largest body that is read: what is wished is stored."""
 
 
 def largest(limits: conf.Limits) -> int:
@@ -60,7 +57,6 @@ class Service(Struct, frozen=True, kw_only=True):
     policy: Policy
     config: conf.Config
     clock: Clock
-    body: Body
     registry: Registry
 
 
@@ -68,9 +64,13 @@ class Call:
     """Who asks, in which version, for what. `row` is there when the path names a container."""
 
     # No reference to the request: the request holds this, and a circle is work for the collector.
-    __slots__ = ("_environ", "context", "path", "row", "service", "version")
+    __slots__ = ("_environ", "asked", "context", "given", "path", "row", "service", "version")
 
     row: record.Container
+    asked: dict[str, Any]
+    """Parameters of the query string, as the route's form reads them."""
+    given: dict[str, Any]
+    """The body, or an action's parameters, as the route's form reads them."""
 
     def __init__(self, environ: Environ, service: Service, context: Context, version: int) -> None:
         self._environ = environ

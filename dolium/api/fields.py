@@ -1,7 +1,8 @@
 """Checks of single values: what the container API accepts, and what it means.
 
 One table of checks per body serves JSON, query strings and forms alike: clients send `5`, `"5"`
-and `"True"` for the same things, which types alone can't say.
+and `"True"` for the same things, which types alone can't say. Each check tells what it accepts as
+JSON Schema too, so the description of the API (api/openapi.py) is made of what is really checked.
 """
 
 from __future__ import annotations
@@ -12,10 +13,29 @@ from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from dolium import errors
 
-Check = Callable[[Any], Any]
-"""Takes what was sent, returns what it means; raises Wrong."""
+Schema = dict[str, Any]
+"""JSON Schema, draft 2020-12, as OpenAPI 3.1 has it."""
+
+
+class Check(Struct, frozen=True):
+    """Takes what was sent, returns what it means; raises Wrong."""
+
+    read: Callable[[Any], Any]
+    schema: Schema
+    """Of what may be sent; what it can't say is found out by `read` all the same."""
+
+    def __call__(self, value: Any) -> Any:
+        """What the value means."""
+        return self.read(value)
+
+    def then(self, further: Callable[[Any], Any], **told: Any) -> Check:
+        """The same with something done to what it returns; told: what the schema says more."""
+        return Check(lambda value: further(self.read(value)), self.schema | told)
+
 
 TRUE = frozenset(["True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes"])
 FALSE = frozenset(["False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no"])
@@ -32,22 +52,6 @@ class Wrong(ValueError):
         self.value = value
 
 
-def read(
-    given: Mapping[str, Any],
-    checks: Mapping[str, Check],
-    required: Collection[str] = (),
-    refusal: type[errors.Invalid] = errors.Invalid,
-) -> dict[str, Any]:
-    """All that was given, checked. Raises Unexpected, Missing or Invalid."""
-    unknown = [name for name in given if name not in checks]
-    if unknown:
-        raise errors.Unexpected(fields=", ".join(map(repr, unknown)))
-    for name in required:
-        if given.get(name) is None:
-            raise errors.Missing(field=name)
-    return {name: one(name, value, checks[name], refusal) for name, value in given.items()}
-
-
 def one(name: str, value: Any, check: Check, refusal: type[errors.Invalid] = errors.Invalid) -> Any:
     """One value, checked; raises the refusal, naming the field."""
     try:
@@ -60,6 +64,16 @@ def one(name: str, value: Any, check: Check, refusal: type[errors.Invalid] = err
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def named(name: str, check: Check, refusal: type[errors.Invalid]) -> Check:
+    """The same check with a refusal of its own."""
+    return Check(lambda value: one(name, value, check, refusal), check.schema)
+
+
+def _types(kinds: str, null: bool) -> Schema:
+    found = [*kinds.split(), "null"] if null else kinds.split()
+    return {"type": found if len(found) > 1 else found[0]}
 
 
 def text(least: int = 0, most: int | None = None, pattern: str = "", *, null: bool = True) -> Check:
@@ -81,7 +95,9 @@ def text(least: int = 0, most: int | None = None, pattern: str = "", *, null: bo
             raise Wrong("it contains a zero byte")
         return value
 
-    return check
+    bounds: Schema = {"minLength": least or None, "maxLength": most}
+    bounds["pattern"] = f"^(?:{pattern})$" if pattern else None
+    return Check(check, _types("string", null) | _given(bounds))
 
 
 def whole(least: int, most: int | None = None, *, null: bool = True) -> Check:
@@ -96,24 +112,30 @@ def whole(least: int, most: int | None = None, *, null: bool = True) -> Check:
             raise Wrong(f"{value!r} is not an integer")
         return _bounded(int(value), least, most)
 
-    return check
+    digits = "^(?:-?[0-9]{1,18}|None)$" if null else "^-?[0-9]{1,18}$"
+    bounds = _given({"minimum": least, "maximum": most})
+    return Check(check, _types("integer string", null) | bounds | {"pattern": digits})
 
 
 def number(least: float, most: float, *, null: bool = True) -> Check:
     """A number or a decimal string."""
+    decimal = r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}"
 
     def check(value: Any) -> Any:
         if null and value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise Wrong(f"{value!r} is not a number")
-        if isinstance(value, str) and not re.fullmatch(
-            r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", value, re.ASCII
-        ):
+        if isinstance(value, str) and not re.fullmatch(decimal, value, re.ASCII):
             raise Wrong(f"{value!r} is not a number")
         return _bounded(float(value), least, most)
 
-    return check
+    bounds = {"minimum": least, "maximum": most, "pattern": f"^(?:{decimal})$"}
+    return Check(check, _types("number string", null) | bounds)
+
+
+def _given(bounds: Mapping[str, Any]) -> Schema:
+    return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def _bounded(value: Any, least: float, most: float | None) -> Any:
@@ -124,15 +146,17 @@ def _bounded(value: Any, least: float, most: float | None) -> Any:
     return value
 
 
-def strict(value: Any) -> bool | None:
-    """A JSON boolean or null, nothing else."""
+def _strict(value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     raise Wrong(f"{value!r} is not of type 'boolean', 'null'")
 
 
-def switch(value: Any) -> bool | None:
-    """A boolean as JSON or as Python and JSON write it."""
+strict = Check(_strict, {"type": ["boolean", "null"]})
+"""A JSON boolean or null, nothing else."""
+
+
+def _switch(value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     if value in ("True", "true", "False", "false"):
@@ -140,13 +164,20 @@ def switch(value: Any) -> bool | None:
     raise Wrong(f"{value!r} is not one of [True, 'True', 'true', False, 'False', 'false']")
 
 
-def toggle(value: Any) -> bool:
-    """A boolean as any shell or query string may write it."""
+switch = Check(_switch, {"enum": [True, "True", "true", False, "False", "false", None]})
+"""A boolean as JSON or as Python and JSON write it."""
+
+
+def _toggle(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and (value in TRUE or value in FALSE):
         return value in TRUE
     raise Wrong(f"{value!r} is not one of {[True, *sorted(TRUE), False, *sorted(FALSE)]}")
+
+
+toggle = Check(_toggle, {"enum": [True, *sorted(TRUE), False, *sorted(FALSE)]})
+"""A boolean as any shell or query string may write it."""
 
 
 def choice(*values: str | None) -> Check:
@@ -157,38 +188,82 @@ def choice(*values: str | None) -> Check:
             return value
         raise Wrong(f"{value!r} is not one of {list(values)}")
 
-    return check
+    return Check(check, {"enum": list(values)})
 
 
-def strings(value: Any) -> list[str] | None:
-    """An array of strings, or null."""
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise Wrong(f"{value!r} is not of type 'array', 'null'")
-    for index, item in enumerate(value):
-        if not isinstance(item, str) or "\0" in item:
-            raise Wrong(f"{item!r} is not of type 'string'", str(index), item)
-    return value
-
-
-def mapping(value: Any) -> dict[str, Any] | None:
-    """An object, or null."""
+def _mapping(value: Any) -> dict[str, Any] | None:
     if value is None or isinstance(value, dict):
         return value
     raise Wrong(f"{value!r} is not of type 'object', 'null'")
 
 
-def objects(value: Any) -> list[dict[str, Any]]:
-    """An array of objects; null is an empty one."""
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise Wrong(f"{value!r} is not of type 'array', 'null'")
-    for index, item in enumerate(value):
-        if not isinstance(item, dict):
-            raise Wrong(f"{item!r} is not of type 'object'", str(index), item)
+mapping = Check(_mapping, {"type": ["object", "null"]})
+"""An object, or null."""
+
+anything = Check(lambda value: value, {})
+"""Whatever it is."""
+
+
+def array(item: Check) -> Check:
+    """An array of such items, or null."""
+
+    def check(value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise Wrong(f"{value!r} is not of type 'array', 'null'")
+        return [_within(str(index), each, item) for index, each in enumerate(value)]
+
+    return Check(check, {"type": ["array", "null"], "items": item.schema})
+
+
+def record(
+    checks: Mapping[str, Check], required: Collection[str] = (), *, null: bool = False
+) -> Check:
+    """An object of these fields, all of them checked, and no others."""
+
+    def check(value: Any) -> Any:
+        if value is None and null:
+            return None
+        if not isinstance(value, dict):
+            raise Wrong(f"{value!r} is not of type 'object'")
+        for name in value:
+            if name not in checks:
+                raise Wrong(f"Additional properties are not allowed ({name!r} was unexpected)")
+        for name in required:
+            if name not in value:
+                raise Wrong(f"{name!r} is a required property")
+        return {name: _within(name, item, checks[name]) for name, item in value.items()}
+
+    return Check(check, _types("object", null) | properties(checks, required))
+
+
+def properties(checks: Mapping[str, Check], required: Collection[str] = ()) -> Schema:
+    """What a schema of an object says of its fields."""
+    told: Schema = {"properties": {name: check.schema for name, check in checks.items()}}
+    if required:
+        told["required"] = list(required)
+    return told | {"additionalProperties": False}
+
+
+def _within(name: str, value: Any, check: Check) -> Any:
+    """A part of something, checked; what is wrong names the deepest part."""
+    try:
+        return check(value)
+    except Wrong as wrong:
+        if wrong.field:
+            raise
+        raise Wrong(str(wrong), name, value) from None
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise Wrong(f"{value!r} is not of type 'string'")
     return value
+
+
+strings = array(Check(_line, {"type": "string"}))
+"""An array of strings, or null."""
 
 
 def decoded(field: str, data: str) -> bytes:

@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
 from dolium import errors
 from dolium.api import fields
 from dolium.api.call import Call
+from dolium.api.fields import Check
+from dolium.api.forms import Form
 from dolium.model import record
 
 
-def read(
-    call: Call, given: Mapping[str, str], sorts: Collection[str], filters: Collection[str] = ()
-) -> record.Query:
-    """The page that is asked for. Raises InvalidValue, InvalidParameter or InvalidQuery."""
-    sort_key, sort_dir = order(given, sorts)
-    every = given.get("all_projects", "False")
+def form(
+    sorts: Iterable[str],
+    filters: dict[str, Check] | None = None,
+    others: type[errors.Error] | None = errors.UnknownParameter,
+) -> Form:
+    """What a list may be asked for: by what it may be sorted, and what its items may have to be.
+
+    Raises InvalidValue (limit), InvalidParameter (order), InvalidQuery or `others`.
+    """
+    checks = {
+        "limit": _LIMIT,
+        "marker": fields.text(),
+        "sort_key": _one_of("sort_key", sorted(sorts)),
+        "sort_dir": _one_of("sort_dir", ["asc", "desc"]),
+        "all_projects": fields.toggle,
+    }
+    return Form(checks=checks | (filters or {}), refusal=errors.InvalidQuery, others=others)
+
+
+def query(call: Call, filters: Iterable[str] = ()) -> record.Query:
+    """The page that is asked for."""
+    asked = call.asked
     return record.Query(
-        limit=limit(call, given),
-        marker=_text("marker", given.get("marker") or None),
-        sort_key=sort_key,
-        sort_dir=sort_dir,
-        all_projects=fields.one("all_projects", every, fields.toggle, errors.InvalidQuery),
-        filters={name: _text(name, given[name]) for name in filters if name in given},
+        limit=limit(call),
+        marker=asked.get("marker") or None,
+        sort_key=asked.get("sort_key") or "id",
+        sort_dir=asked.get("sort_dir") or "asc",
+        all_projects=asked.get("all_projects", False),
+        filters={name: asked[name] for name in filters if name in asked},
     )
 
 
-def limit(call: Call, given: Mapping[str, str]) -> int:
-    """How many items at most. Raises InvalidValue."""
+def limit(call: Call) -> int:
+    """How many items at most."""
     most = call.service.config.api.max_limit
-    if given.get("limit") in (None, "None"):
-        return most
+    return min(most, call.asked.get("limit") or most)
+
+
+def _limit(value: Any) -> int | None:
     try:
-        return min(most, int(fields.whole(1, null=False)(given["limit"])))
+        return _POSITIVE(value)  # type: ignore[no-any-return]
     except fields.Wrong as wrong:
         raise errors.InvalidValue(why=f"Limit must be a positive integer: {wrong}") from None
 
 
-def order(given: Mapping[str, str], sorts: Collection[str]) -> tuple[str, str]:
-    """By what, and `asc` or `desc`. Raises InvalidParameter."""
-    sort_key, sort_dir = given.get("sort_key") or "id", given.get("sort_dir") or "asc"
-    if sort_key not in sorts:
-        raise errors.InvalidParameter(why=f"The sort_key value '{sort_key}' is invalid.")
-    if sort_dir not in ("asc", "desc"):
-        raise errors.InvalidParameter(why=f"The sort_dir value '{sort_dir}' is invalid.")
-    return sort_key, sort_dir
+_POSITIVE = fields.whole(1)
+_LIMIT = Check(_limit, _POSITIVE.schema)
 
 
-def _text(name: str, value: str | None) -> Any:
-    return fields.one(name, value, fields.text(), errors.InvalidQuery)
+def _one_of(name: str, values: list[str]) -> Check:
+    def check(value: Any) -> Any:
+        if value and value not in values:
+            raise errors.InvalidParameter(why=f"The {name} value '{value}' is invalid.")
+        return value
+
+    return Check(check, {"enum": values})
 
 
 def following(call: Call, path: str, query: record.Query, uuids: list[str]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dolium.api.call import MOST_BODY
+from dolium.api.forms import MOST_BODY
 from dolium.api.streams import Streams
 from dolium.link.serving import Serving, Size
 from dolium.model.metric import Meter

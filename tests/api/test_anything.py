@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from dolium import conf
 from dolium.api.routes import ROUTES
-from dolium.api.zun.container_spec import Body
+from dolium.api.zun import container_spec
 from dolium.api.zun.containers import FILTERS
 from tests.stories.cloud import Cloud
 
-FIELDS = sorted(Body(conf.Limits())._create)
+FIELDS = sorted(container_spec.creation(conf.Limits()).checks)
 PARAMS = sorted(
     {*FILTERS, "limit", "marker", "sort_key", "sort_dir", "all_projects", "force", "stop", "run"}
     | {"timeout", "signal", "name", "stdout", "since", "tail", "command", "interactive", "ps_args"}

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from dolium.api.policy import Policy
-from dolium.api.routes import ROUTES, Route
+from dolium.api.route import Route
+from dolium.api.routes import ROUTES
 from dolium.api.rules import ADMIN, READ, RULES
 from tests.control.world import HOST
 from tests.stories.cloud import Cloud

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dolium import conf, errors
-from dolium.api.call import MOST_BODY
+from dolium.api.forms import MOST_BODY
 from dolium.api.server import MOST_HEADERS, Server
 from dolium.api.streams import Streams
 from dolium.api.zun import events

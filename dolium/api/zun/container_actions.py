@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from dolium.api.call import Answer, Call
+from dolium.api.route import CONTAINER, Route
 from dolium.model import record
 from dolium.model.clock import iso
 
@@ -54,3 +55,9 @@ def _event(event: record.Moment, traces: bool) -> dict[str, Any]:
 
 def _time(seconds: float | None) -> str | None:
     return None if seconds is None else iso(seconds)
+
+
+ROUTES = (
+    Route("GET", f"{CONTAINER}/container_actions", list_, "container:actions"),
+    Route("GET", f"{CONTAINER}/container_actions/{{request_id}}", show, "container:actions"),
+)

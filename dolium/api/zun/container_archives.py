@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
-from dolium import errors
+from dolium import conf, errors
 from dolium.api import fields
 from dolium.api.call import Answer, Call, largest
-from dolium.api.fields import Wrong, read
+from dolium.api.fields import Check, Wrong
+from dolium.api.forms import Form
+from dolium.api.route import CONTAINER, Route
 from dolium.model.container import QUESTIONS, check
 
 BASE64_SINCE = 25
@@ -18,12 +20,28 @@ BASE64_SINCE = 25
 LONGEST_PATH = 4096
 
 _encode = msgspec.json.encode
-_PATH = fields.text(1, LONGEST_PATH, null=False)
+_PATH = {"path": fields.text(1, LONGEST_PATH, null=False)}
+
+
+def _data(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Wrong("It is not a string")
+    return value
+
+
+_DATA = {"data": Check(_data, {"type": "string"})}
+
+GET = Form(checks=_PATH, required=("path",))
+
+
+def put(limits: conf.Limits) -> Form:
+    """What unpacking takes: the largest body of all."""
+    return Form(checks=_PATH | _DATA, required=("path", "data"), most=largest(limits))
 
 
 def get_archive(call: Call) -> Answer:
     """`GET get_archive?path=`: a tar of a file or folder, and what it is."""
-    path = read(call.params(), {"path": _PATH}, required=["path"])["path"]
+    path = call.given["path"]
     check("get_archive", QUESTIONS["get_archive"], call.row.uuid, call.row.status)
     found = call.service.questions.get_archive(call.context, call.row, path)
     if call.version < BASE64_SINCE:
@@ -33,9 +51,7 @@ def get_archive(call: Call) -> Answer:
 
 def put_archive(call: Call) -> Answer:
     """`POST put_archive?path=`: unpacks the tar in `data` in a folder that is there."""
-    limits = call.service.config.limits
-    checks = {"path": _PATH, "data": _data}
-    given = read(call.params(largest(limits)), checks, required=["path", "data"])
+    limits, given = call.service.config.limits, call.given
     check("put_archive", QUESTIONS["put_archive"], call.row.uuid, call.row.status)
     raw = _bytes(given["data"], call.version)
     if len(raw) > limits.archive:
@@ -46,12 +62,6 @@ def put_archive(call: Call) -> Answer:
     return Answer(200, b"null")
 
 
-def _data(value: Any) -> str:
-    if not isinstance(value, str):
-        raise Wrong("It is not a string")
-    return value
-
-
 def _bytes(data: str, version: int) -> bytes:
     if version < BASE64_SINCE:
         try:
@@ -59,3 +69,9 @@ def _bytes(data: str, version: int) -> bytes:
         except UnicodeEncodeError:
             raise errors.Invalid(field="data", why="It has characters that are no byte.") from None
     return fields.decoded("data", data)
+
+
+ROUTES = (
+    Route("GET", f"{CONTAINER}/get_archive", get_archive, "container:get_archive", params=GET),
+    Route("POST", f"{CONTAINER}/put_archive", put_archive, "container:put_archive", params=put),
+)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dolium import conf, errors
 from dolium.api import fields
-from dolium.api.fields import Check, Wrong, objects
+from dolium.api.fields import Check, Wrong
 
 BIND, VOLUME = "bind", "volume"
 LONGEST_PATH = 4096
@@ -20,29 +20,14 @@ _CHECKS: dict[str, Check] = {
 }
 
 
-def mounts(value: Any) -> list[dict[str, Any]]:
-    """Each with a destination, and a source or a size."""
-    asked = objects(value)
-    for index, mount in enumerate(asked):
-        try:
-            _mount(mount)
-        except Wrong as wrong:
-            raise Wrong(str(wrong), wrong.field or str(index), wrong.value or mount) from None
-    return asked
-
-
-def _mount(mount: dict[str, Any]) -> None:
-    for name, item in mount.items():
-        if name not in _CHECKS:
-            raise Wrong(f"Additional properties are not allowed ({name!r} was unexpected)")
-        try:
-            _CHECKS[name](item)
-        except Wrong as wrong:
-            raise Wrong(str(wrong), name, item) from None
-    if "destination" not in mount:
-        raise Wrong("'destination' is a required property")
-    if "source" not in mount and "size" not in mount:
+def _mount(value: dict[str, Any]) -> dict[str, Any]:
+    if "source" not in value and "size" not in value:
         raise Wrong("It needs a 'source' or a 'size'")
+    return value
+
+
+MOUNTS = fields.array(fields.record(_CHECKS, ["destination"]).then(_mount))
+"""Each with a destination, and a source or a size."""
 
 
 def files(asked: list[dict[str, Any]], limits: conf.Limits) -> list[dict[str, Any]]:

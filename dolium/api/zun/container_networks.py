@@ -10,7 +10,9 @@ import msgspec
 from dolium import errors
 from dolium.api import fields
 from dolium.api.call import ACCEPTED, Answer, Call
-from dolium.api.fields import Wrong, read
+from dolium.api.fields import Wrong
+from dolium.api.forms import NOTHING, Form
+from dolium.api.route import CONTAINER, Route
 from dolium.control.attachments import Which
 from dolium.model.container import ASKS, Verb, check
 from dolium.model.network import Port
@@ -23,9 +25,22 @@ DEFAULT_GROUP = "default"
 _NAME = fields.text(1, 255, null=False)
 
 
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise Wrong(f"{value!r} is not an address") from None
+
+
+_WHICH = dict.fromkeys(("network", "port"), _NAME)
+
+DETACH = Form(checks=_WHICH)
+ATTACH = Form(checks=_WHICH | {"fixed_ip": _NAME.then(_address)})
+GROUP = Form(checks={"name": _NAME}, required=("name",))
+
+
 def network_list(call: Call) -> Answer:
     """`GET network_list`: the networks it is on."""
-    read(call.params(), {})
     ports = call.service.containers.ports(call.row)
     if call.version < FIXED_IPS_SINCE:
         found = [flat for port in ports for flat in _flat(port)]
@@ -42,8 +57,7 @@ def network_detach(call: Call) -> Answer:
 
 def network_attach(call: Call) -> Answer:
     """`POST network_attach?network=&port=&fixed_ip=`: on a network that it was taken off."""
-    which = _which(call, fixed_ip=_address)
-    call.service.containers.attach(call.context, call.row, which)
+    call.service.containers.attach(call.context, call.row, _which(call))
     return Answer(200, b"null")
 
 
@@ -59,22 +73,15 @@ def remove_security_group(call: Call) -> Answer:
     raise errors.GroupStays(group=DEFAULT_GROUP)
 
 
-def _which(call: Call, **more: fields.Check) -> Which:
-    given = read(call.params(), {"network": _NAME, "port": _NAME} | more)
+def _which(call: Call) -> Which:
+    given = call.given
     if ("network" in given) == ("port" in given):
         raise errors.Invalid(field="network", why="It needs either a 'network' or a 'port'.")
     return Which(**given)
 
 
-def _address(value: Any) -> str:
-    try:
-        return str(ip_address(_NAME(value)))
-    except ValueError:
-        raise Wrong(f"{value!r} is not an address") from None
-
-
 def _group(call: Call, what: str) -> None:
-    name = read(call.params(), {"name": _NAME}, required=["name"])["name"]
+    name = call.given["name"]
     check(what, ASKS[Verb.UPDATE].allowed, call.row.uuid, call.row.status)
     if name != DEFAULT_GROUP:
         raise errors.InvalidValue(why=f"Security group {name} not found.")
@@ -99,3 +106,47 @@ def _flat(port: Port) -> list[dict[str, Any]]:
         }
         for ip in port.fixed_ips
     ]
+
+
+ROUTES = (
+    Route(
+        "GET",
+        f"{CONTAINER}/network_list",
+        network_list,
+        "container:network_list",
+        since=13,
+        params=NOTHING,
+    ),
+    Route(
+        "POST",
+        f"{CONTAINER}/network_detach",
+        network_detach,
+        "container:network_detach",
+        since=6,
+        params=DETACH,
+    ),
+    Route(
+        "POST",
+        f"{CONTAINER}/network_attach",
+        network_attach,
+        "container:network_attach",
+        since=8,
+        params=ATTACH,
+    ),
+    Route(
+        "POST",
+        f"{CONTAINER}/add_security_group",
+        add_security_group,
+        "container:add_security_group",
+        until=14,
+        params=GROUP,
+    ),
+    Route(
+        "POST",
+        f"{CONTAINER}/remove_security_group",
+        remove_security_group,
+        "container:remove_security_group",
+        until=14,
+        params=GROUP,
+    ),
+)

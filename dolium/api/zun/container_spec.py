@@ -13,21 +13,21 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from dolium import conf, errors
-from dolium.api import versions
 from dolium.api.fields import (
     Check,
     Wrong,
+    array,
     choice,
     mapping,
     number,
-    objects,
-    read,
+    record,
     strict,
     strings,
     switch,
     text,
     whole,
 )
+from dolium.api.forms import Form
 from dolium.api.zun import container_mounts
 from dolium.model import hints as model_hints
 from dolium.model.container import RestartPolicy, Spec
@@ -49,9 +49,6 @@ SINCE = {
 }
 """Fields that older versions refuse by name."""
 
-UNKNOWN_BEFORE = {"host": 39, "entrypoint": 40}
-"""Fields that older versions do not know at all."""
-
 GUARDED = {
     "runtime": "container:create:runtime",
     "host": "container:create:requested_destination",
@@ -67,266 +64,257 @@ LATER = {
 """Fields that are accepted empty only."""
 
 _RESTARTS = ("no", "always", "on-failure", "unless-stopped")
+_TIMES = ("interval", "retries", "timeout")
+_IN_IMAGE = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 
 
-def image(value: Any) -> Any:
-    """A reference; whether it can be read is found out when it is pulled."""
-    checked = text(2, 255, null=False)(value)
-    if not re.search("[a-zA-Z0-9][a-zA-Z0-9_.-]", checked):
-        raise Wrong(f"{value!r} does not match '[a-zA-Z0-9][a-zA-Z0-9_.-]'")
-    return checked
+def _image(value: str) -> str:
+    if not re.search(_IN_IMAGE, value):
+        raise Wrong(f"{value!r} does not match {_IN_IMAGE!r}")
+    return value
 
 
-def line(value: Any) -> list[str] | None:
-    """A command as one string, the way versions before 1.20 have it."""
-    checked = text()(value)
-    if checked is None:
+IMAGE = text(2, 255, null=False).then(_image, pattern=_IN_IMAGE)
+"""A reference; whether it can be read is found out when it is pulled."""
+
+
+def _line(value: str | None) -> list[str] | None:
+    if value is None:
         return None
     try:
-        return shlex.split(checked)
+        return shlex.split(value)
     except ValueError as error:
         raise Wrong(f"{value!r} can't be split: {error}") from None
 
 
-def environment(value: Any) -> dict[str, str] | None:
-    """Names and values as the process will see them."""
-    for name, item in (mapping(value) or {}).items():
+LINE = text().then(_line)
+"""A command as one string, the way versions before 1.20 have it."""
+
+
+def _environment(value: dict[str, Any] | None) -> dict[str, str] | None:
+    for name, item in (value or {}).items():
         if not isinstance(item, str) or "\0" in item:
             raise Wrong(f"{item!r} is not of type 'string'", name, item)
         if not name or "=" in name or "\0" in name:
             raise Wrong(f"{name!r} is no name of a variable")
-    return mapping(value)
+    return value
 
 
-def labels(value: Any) -> dict[str, str] | None:
-    """Labels; numbers and booleans become strings."""
-    given = mapping(value)
-    for name, item in (given or {}).items():
+ENVIRONMENT = mapping.then(_environment, additionalProperties={"type": "string"})
+"""Names and values as the process will see them."""
+
+
+def _labels(value: dict[str, Any] | None) -> dict[str, str] | None:
+    for name, item in (value or {}).items():
         if not isinstance(item, str | int | float):
             raise Wrong(f"{item!r} is not of type 'string'", name, item)
-    return None if given is None else {name: str(item) for name, item in given.items()}
+    return None if value is None else {name: str(item) for name, item in value.items()}
 
 
-def restart_policy(value: Any) -> RestartPolicy | None:
-    """`{"Name": "on-failure", "MaximumRetryCount": "3"}`; the count may be a number."""
-    given = mapping(value)
-    if given is None:
+LABELS = mapping.then(_labels, additionalProperties={"type": ["string", "number", "boolean"]})
+"""Labels; numbers and booleans become strings."""
+
+
+def _restart_policy(value: dict[str, Any] | None) -> RestartPolicy | None:
+    if value is None:
         return None
-    for name in given:
-        if name not in ("Name", "MaximumRetryCount"):
-            raise Wrong(f"Additional properties are not allowed ({name!r} was unexpected)")
-    if "Name" not in given:
-        raise Wrong("'Name' is a required property")
-    name, count = given["Name"], given.get("MaximumRetryCount")
-    if name not in _RESTARTS:
-        raise Wrong(f"{name!r} is not one of {list(_RESTARTS)}", "Name", name)
-    try:
-        retries = whole(0)(count) or 0
-    except Wrong as wrong:
-        raise Wrong(str(wrong), "MaximumRetryCount", count) from None
+    name, retries = value["Name"], value.get("MaximumRetryCount") or 0
     return RestartPolicy(name=name, retries=str(0 if name == "no" else retries))
 
 
-def healthcheck(value: Any) -> dict[str, Any] | None:
-    """`cmd` comes back as `test`; times are whole seconds, 0 is the engine's own."""
-    given = mapping(value)
-    if not given:
+RESTART_POLICY = record(
+    {"Name": choice(*_RESTARTS), "MaximumRetryCount": whole(0)}, ["Name"], null=True
+).then(_restart_policy)
+"""`{"Name": "on-failure", "MaximumRetryCount": "3"}`; the count may be a number."""
+
+
+def _healthcheck(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not value:
         return None
-    checks = {"cmd": text(1, null=False)} | dict.fromkeys(
-        ("interval", "retries", "timeout"), whole(0)
-    )
-    checked: dict[str, Any] = dict.fromkeys(("interval", "retries", "timeout"), 0)
-    for name, item in given.items():
-        if name not in checks:
-            raise Wrong(f"Additional properties are not allowed ({name!r} was unexpected)")
-        try:
-            checked[name] = checks[name](item) or 0
-        except Wrong as wrong:
-            raise Wrong(str(wrong), name, item) from None
-    if "cmd" not in checked:
+    if "cmd" not in value:
         raise Wrong("'cmd' is a required property")
-    return {"test": checked.pop("cmd")} | checked
+    return {"test": value["cmd"]} | {name: value.get(name) or 0 for name in _TIMES}
 
 
-def nets(value: Any) -> list[dict[str, Any]]:
-    """At most one network, by name or id, with addresses on it; ports can't be chosen yet."""
-    asked = objects(value)
-    for index, net in enumerate(asked):
+HEALTHCHECK = record(
+    {"cmd": text(1, null=False)} | dict.fromkeys(_TIMES, whole(0)), null=True
+).then(_healthcheck)
+"""`cmd` comes back as `test`; times are whole seconds, 0 is the engine's own."""
+
+
+def _address(kind: type[IPv4Address | IPv6Address], form: str) -> Check:
+    def check(value: str) -> str:
         try:
-            _net(net)
-        except Wrong as wrong:
-            raise Wrong(str(wrong), wrong.field or str(index), wrong.value or net) from None
-    if len(asked) > 1:
-        raise Wrong("A container can be on one network only yet.")
-    return asked
+            kind(value)
+        except ValueError:
+            raise Wrong(f"{value!r} is not an address") from None
+        return value
+
+    return text(null=False).then(check, format=form)
 
 
-def _net(net: dict[str, Any]) -> None:
-    for name in net:
-        if name not in ("network", "port", "v4-fixed-ip", "v6-fixed-ip"):
-            raise Wrong(f"Additional properties are not allowed ({name!r} was unexpected)")
-    if ("network" in net) == ("port" in net):
+def _net(value: dict[str, Any]) -> dict[str, Any]:
+    if ("network" in value) == ("port" in value):
         raise Wrong("It needs either a 'network' or a 'port'")
-    if "port" in net:
-        raise Wrong("Ports can't be chosen yet, only a network.", "port", net["port"])
-    text(1, 255, null=False)(net["network"])
-    for name, kind in (("v4-fixed-ip", IPv4Address), ("v6-fixed-ip", IPv6Address)):
-        if name in net:
-            try:
-                kind(text(null=False)(net[name]))
-            except ValueError:
-                raise Wrong(f"{net[name]!r} is not an address", name, net[name]) from None
+    if "port" in value:
+        raise Wrong("Ports can't be chosen yet, only a network.", "port", value["port"])
+    return value
 
 
-def exposed_ports(value: Any) -> dict[str, Any] | None:
-    """`{"80/tcp": {}, "53/udp": {}, "80": {}}`."""
-    for key in mapping(value) or ():
+def _nets(value: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    if value and len(value) > 1:
+        raise Wrong("A container can be on one network only yet.")
+    return value or []
+
+
+_NET: dict[str, Check] = {
+    **dict.fromkeys(("network", "port"), text(1, 255, null=False)),
+    "v4-fixed-ip": _address(IPv4Address, "ipv4"),
+    "v6-fixed-ip": _address(IPv6Address, "ipv6"),
+}
+
+NETS = array(record(_NET).then(_net)).then(_nets)
+"""At most one network, by name or id, with addresses on it; ports can't be chosen yet."""
+
+
+def _exposed_ports(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    for key in value or ():
         port, slash, protocol = key.partition("/")
         if slash and protocol not in ("tcp", "udp"):
             raise errors.InvalidValue(why=f"value {protocol} is an invalid protocol")
         if not re.fullmatch("[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:
             raise errors.InvalidValue(why=f"value {port} is invalid as publish port.")
-    return mapping(value)
+    return value
 
 
-def security_groups(value: Any) -> list[str] | None:
-    """Only `default`, which is what every container has anyway."""
-    for group in strings(value) or ():
+EXPOSED_PORTS = mapping.then(_exposed_ports, propertyNames={"pattern": "^[0-9]{1,5}(/(tcp|udp))?$"})
+"""`{"80/tcp": {}, "53/udp": {}, "80": {}}`."""
+
+
+def _security_groups(value: list[str] | None) -> list[str] | None:
+    for group in value or ():
         if group != "default":
             raise errors.InvalidValue(why=f"Security group {group} not found.")
-    return strings(value)
+    return value
 
 
-def hints(value: Any) -> dict[str, Any] | None:
-    """What is said about where it shall run (model/hints.py)."""
-    given = mapping(value)
-    model_hints.read(given or {})
-    return given
+SECURITY_GROUPS = strings.then(_security_groups)
+"""Only `default`, which is what every container has anyway."""
 
 
-class Body:
-    """Reads bodies; made once with the limits."""
+def _hints(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    model_hints.read(value or {})
+    return value
 
-    def __init__(self, limits: conf.Limits) -> None:
-        self._limits = limits
-        cpu = number(limits.minimum_cpus, limits.maximum_cpus)
-        memory = whole(limits.minimum_memory, limits.maximum_memory)
-        pull = ("never", "always", "ifnotpresent")
-        self._patch: dict[str, Check] = {
+
+HINTS = mapping.then(_hints)
+"""What is said about where it shall run (model/hints.py)."""
+
+
+def change(limits: conf.Limits) -> Form:
+    """What a container can be changed to."""
+    return Form(
+        checks={
             "name": NAME,
-            "cpu": cpu,
-            "memory": memory,
+            "cpu": number(limits.minimum_cpus, limits.maximum_cpus),
+            "memory": whole(limits.minimum_memory, limits.maximum_memory),
             "auto_heal": switch,
         }
-        self._create: dict[str, Check] = self._patch | {
-            "image": image,
-            "command": strings,
-            "entrypoint": strings,
-            "cpu_policy": choice("shared", "dedicated"),
-            "disk": whole(limits.minimum_disk, limits.maximum_disk),
-            "workdir": text(),
-            "auto_remove": strict,
-            "image_pull_policy": choice(None, *pull, "Never", "Always", "IfNotPresent"),
-            "labels": labels,
-            "environment": environment,
-            "restart_policy": restart_policy,
-            "interactive": switch,
-            "tty": switch,
-            "image_driver": IMAGE_DRIVER,
-            "security_groups": security_groups,
-            "hints": hints,
-            "mounts": container_mounts.mounts,
-            "nets": nets,
-            "runtime": text(1, 255),
-            "hostname": text(1, 63, r"[a-zA-Z0-9-._]*", null=False),
-            "availability_zone": text(1, 255),
-            "privileged": switch,
-            "healthcheck": healthcheck,
-            "exposed_ports": exposed_ports,
-            "registry": text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", null=False),
-            "host": text(1, 255, r"[a-zA-Z0-9-._]*", null=False),
-        }
-
-    def patch(self, given: dict[str, Any]) -> dict[str, Any]:
-        """What a container is changed to: name, cpu, memory, auto_heal."""
-        checked = read(given, self._patch)
-        if checked.get("memory") is not None:
-            checked["memory"] = str(checked["memory"])
-        return checked
-
-    def create(
-        self, sent: dict[str, Any], version: int, allow: Callable[[str], None]
-    ) -> tuple[str | None, Spec]:
-        """The name and the wish of a creation, its registry as it is called there; `allow` raises
-        Forbidden for a policy rule.
-        """
-        given = read(sent, self._checks(version), required=["image"])
-        _gate(given, version)
-        if given.get("security_groups") and given.get("exposed_ports"):
-            why = "It can't be given together with security_groups."
-            raise errors.Invalid(field="exposed_ports", why=why)
-        for field, why in LATER.items():
-            if given.get(field):
-                raise errors.Invalid(field=field, why=why)
-        for field, rule in GUARDED.items():
-            if given.get(field):
-                allow(rule)
-        spec = self._spec(given, version)
-        if spec.cpu_policy == "dedicated" and not spec.cpu.is_integer():
-            raise errors.Invalid(field="cpu", why="Dedicated CPUs are whole ones.")
-        return given.get("name"), spec
-
-    def _checks(self, version: int) -> dict[str, Check]:
-        checks = dict(self._create)
-        for field, since in UNKNOWN_BEFORE.items():
-            if version < since:
-                del checks[field]
-        if version < ARRAYS_SINCE:
-            checks["command"] = line
-        return checks
-
-    def _spec(self, given: dict[str, Any], version: int) -> Spec:
-        limits = self._limits
-        interactive = bool(given.get("interactive"))
-        forced = ARRAYS_SINCE <= version <= 35 and given.get("interactive") is not None
-        pull = given.get("image_pull_policy")
-        return Spec(
-            image=given["image"],
-            cpu=given.get("cpu") or limits.default_cpu,
-            cpu_policy=given.get("cpu_policy") or "shared",
-            memory=str(given.get("memory") or limits.default_memory),
-            command=given.get("command"),
-            entrypoint=given.get("entrypoint"),
-            environment=given.get("environment"),
-            workdir=given.get("workdir"),
-            hostname=given.get("hostname"),
-            labels=given.get("labels"),
-            auto_remove=bool(given.get("auto_remove")),
-            auto_heal=bool(given.get("auto_heal")),
-            restart_policy=_sensible(given.get("restart_policy")),
-            interactive=interactive,
-            tty=interactive if forced else bool(given.get("tty")),
-            image_pull_policy=pull.lower() if pull else None,
-            runtime=given.get("runtime"),
-            privileged=bool(given.get("privileged")),
-            disk=given.get("disk") or 0,
-            healthcheck=given.get("healthcheck"),
-            security_groups=given.get("security_groups") or None,
-            mounts=container_mounts.files(given.get("mounts") or [], limits),
-            nets=given.get("nets") or [],
-            hints=given.get("hints") or {},
-            availability_zone=given.get("availability_zone"),
-            requested_host=given.get("host"),
-            registry_id=given.get("registry"),
-        )
+    )
 
 
-def _gate(given: dict[str, Any], version: int) -> None:
-    for field, since in SINCE.items():
-        if version < since and given.get(field) not in (None, [], {}):
-            raise errors.TooNew(
-                param=field, version=versions.named(version), since=versions.named(since)
-            )
+def creation(limits: conf.Limits) -> Form:
+    """What a container can be created with."""
+    pull = ("never", "always", "ifnotpresent")
+    checks: dict[str, Check] = {
+        **change(limits).checks,
+        "image": IMAGE,
+        "command": strings,
+        "entrypoint": strings,
+        "cpu_policy": choice("shared", "dedicated"),
+        "disk": whole(limits.minimum_disk, limits.maximum_disk),
+        "workdir": text(),
+        "auto_remove": strict,
+        "image_pull_policy": choice(None, *pull, "Never", "Always", "IfNotPresent"),
+        "labels": LABELS,
+        "environment": ENVIRONMENT,
+        "restart_policy": RESTART_POLICY,
+        "interactive": switch,
+        "tty": switch,
+        "image_driver": IMAGE_DRIVER,
+        "security_groups": SECURITY_GROUPS,
+        "hints": HINTS,
+        "mounts": container_mounts.MOUNTS,
+        "nets": NETS,
+        "runtime": text(1, 255),
+        "hostname": text(1, 63, r"[a-zA-Z0-9._-]*", null=False),
+        "availability_zone": text(1, 255),
+        "privileged": switch,
+        "healthcheck": HEALTHCHECK,
+        "exposed_ports": EXPOSED_PORTS,
+        "registry": text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", null=False),
+        "host": text(1, 255, r"[a-zA-Z0-9._-]*", null=False),
+    }
+    older = {"host": (39, None), "entrypoint": (40, None), "command": (ARRAYS_SINCE, LINE)}
+    return Form(checks=checks, required=("image",), since=SINCE, older=older)
+
+
+def allowed(given: dict[str, Any], allow: Callable[[str], None]) -> None:
+    """Raise Invalid for what can't be asked for (yet), and what `allow` raises for a rule."""
+    if given.get("security_groups") and given.get("exposed_ports"):
+        why = "It can't be given together with security_groups."
+        raise errors.Invalid(field="exposed_ports", why=why)
+    for field, why in LATER.items():
+        if given.get(field):
+            raise errors.Invalid(field=field, why=why)
+    for field, rule in GUARDED.items():
+        if given.get(field):
+            allow(rule)
+
+
+def changes(given: dict[str, Any]) -> dict[str, Any]:
+    """What is given, as the wish has it."""
+    memory = given.get("memory")
+    return given if memory is None else given | {"memory": str(memory)}
+
+
+def wish(given: dict[str, Any], version: int, limits: conf.Limits) -> Spec:
+    """The wish of a creation, its registry as it is called there."""
+    interactive = bool(given.get("interactive"))
+    forced = ARRAYS_SINCE <= version <= 35 and given.get("interactive") is not None
+    pull = given.get("image_pull_policy")
+    spec = Spec(
+        image=given["image"],
+        cpu=given.get("cpu") or limits.default_cpu,
+        cpu_policy=given.get("cpu_policy") or "shared",
+        memory=str(given.get("memory") or limits.default_memory),
+        command=given.get("command"),
+        entrypoint=given.get("entrypoint"),
+        environment=given.get("environment"),
+        workdir=given.get("workdir"),
+        hostname=given.get("hostname"),
+        labels=given.get("labels"),
+        auto_remove=bool(given.get("auto_remove")),
+        auto_heal=bool(given.get("auto_heal")),
+        restart_policy=_sensible(given.get("restart_policy")),
+        interactive=interactive,
+        tty=interactive if forced else bool(given.get("tty")),
+        image_pull_policy=pull.lower() if pull else None,
+        runtime=given.get("runtime"),
+        privileged=bool(given.get("privileged")),
+        disk=given.get("disk") or 0,
+        healthcheck=given.get("healthcheck"),
+        security_groups=given.get("security_groups") or None,
+        mounts=container_mounts.files(given.get("mounts") or [], limits),
+        nets=given.get("nets") or [],
+        hints=given.get("hints") or {},
+        availability_zone=given.get("availability_zone"),
+        requested_host=given.get("host"),
+        registry_id=given.get("registry"),
+    )
+    if spec.cpu_policy == "dedicated" and not spec.cpu.is_integer():
+        raise errors.Invalid(field="cpu", why="Dedicated CPUs are whole ones.")
+    return spec
 
 
 def _sensible(policy: RestartPolicy | None) -> RestartPolicy | None:

@@ -12,8 +12,10 @@ import msgspec
 from dolium import errors
 from dolium.api import fields
 from dolium.api.call import ACCEPTED, Answer, Call
-from dolium.api.fields import Check, Wrong, read
-from dolium.api.zun.container_spec import IMAGE_DRIVER, NAME, image
+from dolium.api.fields import Check, Wrong
+from dolium.api.forms import NOTHING, Form
+from dolium.api.route import CONTAINER, Route
+from dolium.api.zun.container_spec import IMAGE, IMAGE_DRIVER, NAME, change, changes
 from dolium.api.zun.containers import shown
 from dolium.model.container import ASKS, QUESTIONS, Verb, check
 
@@ -25,52 +27,49 @@ _encode = msgspec.json.encode
 
 def start(call: Call) -> Answer:
     """`POST start`."""
-    return _ask(call, Verb.START, {})
+    return _ask(call, Verb.START)
 
 
 def stop(call: Call) -> Answer:
     """`POST stop?timeout=`, seconds until it is killed."""
-    return _ask(call, Verb.STOP, {"timeout": fields.whole(0, LONGEST_STOP_S)})
+    return _ask(call, Verb.STOP)
 
 
 def reboot(call: Call) -> Answer:
     """`POST reboot?timeout=`."""
-    return _ask(call, Verb.REBOOT, {"timeout": fields.whole(0, LONGEST_STOP_S)})
+    return _ask(call, Verb.REBOOT)
 
 
 def pause(call: Call) -> Answer:
     """`POST pause`."""
-    return _ask(call, Verb.PAUSE, {})
+    return _ask(call, Verb.PAUSE)
 
 
 def unpause(call: Call) -> Answer:
     """`POST unpause`."""
-    return _ask(call, Verb.UNPAUSE, {})
+    return _ask(call, Verb.UNPAUSE)
 
 
 def kill(call: Call) -> Answer:
     """`POST kill?signal=`; none is SIGKILL."""
-    return _ask(call, Verb.KILL, {"signal": signal_})
+    return _ask(call, Verb.KILL)
 
 
-def _ask(call: Call, verb: Verb, checks: dict[str, Check]) -> Answer:
-    given = read(call.params(), checks)
-    params = {name: value for name, value in given.items() if value is not None}
+def _ask(call: Call, verb: Verb) -> Answer:
+    params = {name: value for name, value in call.given.items() if value is not None}
     call.service.containers.ask(call.context, call.row, verb, params)
     return ACCEPTED
 
 
 def rebuild(call: Call) -> Answer:
     """`POST rebuild?image=&image_driver=`: makes it anew, on the addresses it has."""
-    given = read(call.params(), {"image": _image, "image_driver": lambda value: value})
-    fields.one("image_driver", given.get("image_driver"), IMAGE_DRIVER, errors.InvalidDriver)
-    call.service.containers.rebuild(call.context, call.row, given.get("image"))
+    call.service.containers.rebuild(call.context, call.row, call.given.get("image"))
     return ACCEPTED
 
 
 def rename(call: Call) -> Answer:
     """`POST rename?name=`, until 1.13; PATCH does it ever since."""
-    name = read(call.params(), {"name": NAME}, required=["name"])["name"]
+    name = call.given["name"]
     if name == call.row.name:
         raise errors.Conflict(why="The new name for the container is the same as the old name.")
     return shown(call, call.service.containers.patch(call.context, call.row, name=name), 200)
@@ -78,17 +77,14 @@ def rename(call: Call) -> Answer:
 
 def resize_container(call: Call) -> Answer:
     """`POST resize_container?cpu=&memory=&name=&auto_heal=`: `PATCH`, answered as it was before."""
-    changed = call.service.body.patch(call.params())
     row = call.row
     check("resize_container", ASKS[Verb.UPDATE].allowed, row.uuid, row.status)
-    call.service.containers.patch(call.context, row, **changed)
+    call.service.containers.patch(call.context, row, **changes(call.given))
     return shown(call, row, 202)
 
 
 def commit(call: Call) -> Answer:
     """`POST commit?repository=&tag=`, refused until there is somewhere to keep the image."""
-    checks = {"repository": fields.text(1, 255, null=False), "tag": fields.text(1, 128)}
-    read(call.params(), checks, required=["repository"])
     _may(call, "commit")
     why = "Images are kept by Glance, which this cloud does not offer."
     raise errors.Invalid(field="repository", why=why)
@@ -96,25 +92,19 @@ def commit(call: Call) -> Answer:
 
 def logs(call: Call) -> Answer:
     """`GET logs?stdout=&stderr=&timestamps=&tail=&since=`: a JSON string."""
-    checks = dict.fromkeys(("stdout", "stderr", "timestamps"), fields.toggle)
-    given = read(call.params(), checks | {"tail": tail, "since": since})
     _may(call, "logs")
+    given = call.given
     if not given.get("stdout", True) and not given.get("stderr", True):
         given |= {"stdout": True, "stderr": True}
     return Answer(200, _encode(call.service.questions.logs(call.context, call.row, **given)))
 
 
 def execute(call: Call) -> Answer:
-    """`POST execute?command=`: runs it to its end and tells output and exit code.
+    """`POST execute?command=&run=&interactive=`: runs it to its end, tells output and exit code.
 
     With `interactive=True&run=False` it is left to whoever comes to the address that is told.
     """
-    checks = {
-        "command": fields.text(1, null=False),
-        "run": fields.toggle,
-        "interactive": fields.toggle,
-    }
-    given = read(call.params(), checks, required=["command"])
+    given = call.given
     _may(call, "execute")
     if not given.get("run", True):
         if not given.get("interactive"):
@@ -127,14 +117,13 @@ def execute(call: Call) -> Answer:
 
 def top(call: Call) -> Answer:
     """`GET top?ps_args=`."""
-    ps_args = read(call.params(), {"ps_args": _ps_args}).get("ps_args")
     _may(call, "top")
+    ps_args = call.given.get("ps_args")
     return Answer(200, _encode(call.service.questions.top(call.context, call.row, ps_args)))
 
 
 def stats(call: Call) -> Answer:
     """`GET stats`."""
-    read(call.params(), {})
     _may(call, "stats")
     return Answer(200, _encode(call.service.questions.stats(call.context, call.row)))
 
@@ -143,8 +132,7 @@ def _may(call: Call, what: str) -> None:
     check(what, QUESTIONS[what], call.row.uuid, call.row.status)
 
 
-def signal_(value: Any) -> str | None:
-    """A signal by any of its names or its number; returns `SIGTERM`."""
+def _signal(value: Any) -> str | None:
     if value in (None, "None"):
         return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -160,14 +148,20 @@ def signal_(value: Any) -> str | None:
     raise Wrong(f"{value!r} is not the name or number of a signal")
 
 
-def tail(value: Any) -> str:
-    """A number of lines from the end; all else is `all`."""
+SIGNAL = Check(_signal, {"type": ["string", "integer", "null"]})
+"""A signal by any of its names or its number; means `SIGTERM`."""
+
+
+def _tail(value: Any) -> str:
     text = str(value)
     return text if re.fullmatch("[0-9]{1,9}", text, re.ASCII) else "all"
 
 
-def since(value: Any) -> int | None:
-    """Seconds since the epoch, or `YYYY-MM-DD HH:MM:SS,mmm` in UTC."""
+TAIL = Check(_tail, {"type": ["string", "integer"]})
+"""A number of lines from the end; all else is `all`."""
+
+
+def _since(value: Any) -> int | None:
     text = str(value)
     if re.fullmatch("[0-9]{1,12}", text, re.ASCII):
         return int(text)
@@ -179,11 +173,67 @@ def since(value: Any) -> int | None:
     raise Wrong(f"{text!r} is neither seconds since the epoch nor YYYY-MM-DD HH:MM:SS,mmm")
 
 
-def _image(value: Any) -> str | None:
-    return None if value in (None, "None") else str(image(value))
+SINCE = Check(_since, {"type": ["string", "integer"]})
+"""Seconds since the epoch, or `YYYY-MM-DD HH:MM:SS,mmm` in UTC."""
 
 
-def _ps_args(value: Any) -> str | None:
-    if value in (None, "None", ""):
-        return None
-    return str(fields.text(1, 255, r"[a-zA-Z0-9 ,+=:_-]*")(value))
+def _none(check: Check, *words: str) -> Check:
+    """The same, where words for nothing mean nothing."""
+    schema = {"anyOf": [{"enum": [None, *words]}, check.schema]}
+    return Check(lambda value: None if value in (None, *words) else check(value), schema)
+
+
+REPOSITORY = fields.text(1, 255, null=False)
+
+WAIT = Form(checks={"timeout": fields.whole(0, LONGEST_STOP_S)})
+KILL = Form(checks={"signal": SIGNAL})
+REBUILD = Form(
+    checks={
+        "image": _none(IMAGE, "None"),
+        "image_driver": fields.named("image_driver", IMAGE_DRIVER, errors.InvalidDriver),
+    }
+)
+RENAME = Form(checks={"name": NAME}, required=("name",))
+COMMIT = Form(
+    checks={"repository": REPOSITORY, "tag": fields.text(1, 128)}, required=("repository",)
+)
+LOGS = Form(
+    checks={
+        **dict.fromkeys(("stdout", "stderr", "timestamps"), fields.toggle),
+        "tail": TAIL,
+        "since": SINCE,
+    }
+)
+EXECUTE = Form(
+    checks={
+        "command": fields.text(1, null=False),
+        **dict.fromkeys(("run", "interactive"), fields.toggle),
+    },
+    required=("command",),
+)
+TOP = Form(checks={"ps_args": _none(fields.text(1, 255, r"[a-zA-Z0-9 ,+=:_-]*"), "None", "")})
+
+
+ROUTES = (
+    Route("POST", f"{CONTAINER}/start", start, "container:start", params=NOTHING),
+    Route("POST", f"{CONTAINER}/stop", stop, "container:stop", params=WAIT),
+    Route("POST", f"{CONTAINER}/reboot", reboot, "container:reboot", params=WAIT),
+    Route("POST", f"{CONTAINER}/rebuild", rebuild, "container:rebuild", params=REBUILD),
+    Route("POST", f"{CONTAINER}/pause", pause, "container:pause", params=NOTHING),
+    Route("POST", f"{CONTAINER}/unpause", unpause, "container:unpause", params=NOTHING),
+    Route("POST", f"{CONTAINER}/kill", kill, "container:kill", params=KILL),
+    Route("POST", f"{CONTAINER}/rename", rename, "container:rename", until=13, params=RENAME),
+    Route(
+        "POST",
+        f"{CONTAINER}/resize_container",
+        resize_container,
+        "container:resize_container",
+        since=19,
+        params=change,
+    ),
+    Route("POST", f"{CONTAINER}/commit", commit, "container:commit", params=COMMIT),
+    Route("GET", f"{CONTAINER}/logs", logs, "container:logs", params=LOGS),
+    Route("POST", f"{CONTAINER}/execute", execute, "container:execute", params=EXECUTE),
+    Route("GET", f"{CONTAINER}/top", top, "container:top", params=TOP),
+    Route("GET", f"{CONTAINER}/stats", stats, "container:stats", params=NOTHING),
+)

@@ -5,26 +5,36 @@ from __future__ import annotations
 import msgspec
 
 from dolium import errors
-from dolium.api import fields, paging, versions
+from dolium.api import fields, paging
 from dolium.api.call import GONE, Answer, Call
-from dolium.api.zun import container_view
+from dolium.api.fields import Check
+from dolium.api.forms import Form
+from dolium.api.route import CONTAINER, CONTAINERS, Route
+from dolium.api.zun import container_spec, container_view
 from dolium.model import record
 from dolium.model.container import Status
 
 GET_ONE = "container:get_one"
 
-FILTERS = (
-    *("name", "image", "project_id", "user_id", "memory"),
-    *("host", "task_state", "status", "auto_remove"),
-)
+FILTERS: dict[str, Check] = {
+    **dict.fromkeys(("name", "image", "project_id", "user_id", "memory"), fields.text()),
+    **dict.fromkeys(("host", "task_state", "status"), fields.text()),
+    "auto_remove": fields.toggle,
+}
 
 SORTS = frozenset([*FILTERS, "id", "uuid", "created_at", "updated_at", "started_at"])
 
-_PAGING = frozenset(["limit", "marker", "sort_key", "sort_dir", "all_projects"])
-_INTERNAL = frozenset(["resource_url", "expand"])
+_INTERNAL = dict.fromkeys(("resource_url", "expand"), fields.anything)
 """Accepted and without effect, as some clients send them."""
 
-FORCE_SINCE, STOP_SINCE = 7, 12
+PAGE = paging.form(SORTS, FILTERS | _INTERNAL)
+RUN = Form(checks={"run": fields.toggle}, refusal=errors.InvalidQuery)
+DELETION = Form(
+    checks=dict.fromkeys(("force", "stop", "all_projects"), fields.toggle),
+    refusal=errors.InvalidQuery,
+    since={"force": 7, "stop": 12},
+    empty=(None, False),
+)
 
 
 def shown(call: Call, row: record.Container, status: int, location: bool = False) -> Answer:
@@ -39,8 +49,8 @@ def create(call: Call) -> Answer:
     """`POST /v1/containers?run=`."""
     if not call.context.project_id:
         raise errors.Forbidden(rule="container:create")
-    run = _query(call, {"run"}).get("run", False)
-    name, spec = call.service.body.create(call.new(), call.version, call.allow)
+    container_spec.allowed(call.given, call.allow)
+    spec = container_spec.wish(call.given, call.version, call.service.config.limits)
     for net in spec.nets:
         default = call.service.networks.default(call.context.project_id)
         if net["network"] not in (default.uuid, default.name):
@@ -48,6 +58,7 @@ def create(call: Call) -> Answer:
     if spec.registry_id:
         found = call.service.registries.of_project(call.context.project_id, spec.registry_id)
         spec = msgspec.structs.replace(spec, registry_id=found.uuid)
+    name, run = call.given.get("name"), call.asked.get("run", False)
     row = call.service.containers.create(call.context, name, spec, run)
     return shown(call, row, 202, location=True)
 
@@ -59,41 +70,30 @@ def show(call: Call) -> Answer:
 
 def update(call: Call) -> Answer:
     """`PATCH /v1/containers/{container}`."""
-    changed = call.service.body.patch(call.body())
+    changed = container_spec.changes(call.given)
     row = call.service.containers.patch(call.context, call.row, **changed)
     return shown(call, row, 200)
 
 
 def delete(call: Call) -> Answer:
     """`DELETE /v1/containers/{container}?force=&stop=`."""
-    asked = _query(call, {"force", "stop", "all_projects"})
+    asked = call.asked
     if asked.get("all_projects"):
         call.allow("container:delete_all_projects")
     force, stop = asked.get("force", False), asked.get("stop", False)
     if force:
-        _since("force", FORCE_SINCE, call.version)
         call.allow("container:delete_force", call.row)
-    if stop:
-        _since("stop", STOP_SINCE, call.version)
-        if call.row.status == Status.RUNNING:
-            call.allow("container:stop", call.row)
+    if stop and call.row.status == Status.RUNNING:
+        call.allow("container:stop", call.row)
     call.service.containers.delete(call.context, call.row, force=force, stop=stop)
     return GONE
 
 
 def list_(call: Call) -> Answer:
     """`GET /v1/containers`."""
-    given = call.query()
-    unknown = given.keys() - _PAGING - _INTERNAL - set(FILTERS)
-    if unknown:
-        raise errors.UnknownParameter(names=", ".join(sorted(unknown)))
     service = call.service
     hidden = service.policy.hidden(GET_ONE, call.context)
-    query = paging.read(call, given, SORTS, FILTERS)
-    if (kept := query.filters.get("auto_remove")) is not None:
-        query.filters["auto_remove"] = fields.one(
-            "auto_remove", kept, fields.toggle, errors.InvalidQuery
-        )
+    query = paging.query(call, FILTERS)
     if query.all_projects:
         call.allow("container:get_all_all_projects")
     for name in (*query.filters, query.sort_key):
@@ -104,19 +104,10 @@ def list_(call: Call) -> Answer:
     return Answer(200, container_view.page(rows, hidden, service.clock.now(), more))
 
 
-def _query(call: Call, known: set[str]) -> dict[str, bool]:
-    given = call.query()
-    unknown = given.keys() - known
-    if unknown:
-        raise errors.Unexpected(fields=", ".join(repr(name) for name in sorted(unknown)))
-    return {
-        name: fields.one(name, value, fields.toggle, errors.InvalidQuery)
-        for name, value in given.items()
-    }
-
-
-def _since(param: str, minor: int, version: int) -> None:
-    if version < minor:
-        raise errors.TooNew(
-            param=param, version=versions.named(version), since=versions.named(minor)
-        )
+ROUTES = (
+    Route("POST", CONTAINERS, create, "container:create", query=RUN, body=container_spec.creation),
+    Route("GET", CONTAINERS, list_, "container:get_all", query=PAGE),
+    Route("GET", CONTAINER, show, "container:get_one"),
+    Route("PATCH", CONTAINER, update, "container:update", body=container_spec.change),
+    Route("DELETE", CONTAINER, delete, "container:delete", query=DELETION),
+)

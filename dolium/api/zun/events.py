@@ -18,6 +18,8 @@ import msgspec
 from dolium import errors
 from dolium.api import fields
 from dolium.api.call import Answer, Call
+from dolium.api.forms import Form
+from dolium.api.route import Route
 from dolium.api.zun.container_view import spaced
 from dolium.control.watching import Change
 
@@ -26,7 +28,11 @@ LONGEST_S = 600
 ALIVE_S = 15.0
 """A line for nobody after so long without news shows both ends that the other one is there."""
 
-_CHECKS = {"since": fields.whole(0, 2**62), "timeout": fields.whole(0, LONGEST_S)}
+_SINCE = fields.whole(0, 2**62)
+
+WATCH = Form(
+    checks={"since": _SINCE, "timeout": fields.whole(0, LONGEST_S)}, refusal=errors.InvalidQuery
+)
 
 
 def watch(call: Call) -> Answer:
@@ -34,15 +40,14 @@ def watch(call: Call) -> Answer:
     project_id = call.context.project_id
     if not project_id:
         raise errors.Forbidden(rule="event:watch")
-    asked = fields.read(call.query(), _CHECKS, refusal=errors.InvalidQuery)
-    since = asked.get("since")
+    since = call.asked.get("since")
     if last := call.header("Last-Event-ID"):  # a client that comes back asks the same address
-        since = fields.one("Last-Event-ID", last, _CHECKS["since"], errors.InvalidQuery)
+        since = fields.one("Last-Event-ID", last, _SINCE, errors.InvalidQuery)
     watching = call.service.watching
     if since is None:
         since = watching.revision(project_id)
     watching.after(project_id, since, until=0.0)  # what is forgotten is told by a status
-    seconds = asked.get("timeout")
+    seconds = call.asked.get("timeout")
     chunks = _chunks(call, project_id, since, LONGEST_S if seconds is None else seconds)
     return Answer(200, stream=call.service.streams.open(chunks), media="text/event-stream")
 
@@ -87,3 +92,6 @@ def _event(number: int, kind: str, data: dict[str, Any]) -> bytes:
         kind.encode(),
         msgspec.json.encode(data),
     )
+
+
+ROUTES = (Route("GET", "/v1/events", watch, "event:watch", query=WATCH),)

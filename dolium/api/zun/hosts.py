@@ -10,6 +10,7 @@ import msgspec
 from dolium import errors
 from dolium.api import paging
 from dolium.api.call import Answer, Call
+from dolium.api.route import Route
 from dolium.control.services import Host
 
 SORTS = frozenset(
@@ -21,16 +22,18 @@ SORTS = frozenset(
 )
 """What a list may be sorted by."""
 
+PAGE = paging.form(SORTS, others=None)
+
 _encode = msgspec.json.encode
 
 
 def list_(call: Call) -> Answer:
     """`GET /v1/hosts`."""
-    given = call.query()
-    sort_key, sort_dir = paging.order(given, SORTS)
+    query = paging.query(call)
+    sort_key, sort_dir, limit = query.sort_key, query.sort_dir, query.limit
     found = call.service.services.hosts()
     found.sort(key=lambda host: _order(host, sort_key), reverse=sort_dir == "desc")
-    limit, left = paging.limit(call, given), _after(found, given.get("marker") or None)
+    left = _after(found, query.marker)
     told: dict[str, Any] = {"hosts": [_one(host, call.prefix) for host in left[:limit]]}
     told["next"] = None
     if len(left) > limit:
@@ -93,3 +96,9 @@ def _fields(host: Host) -> dict[str, Any]:
         "runtimes": inventory.runtimes,
         "enable_cpu_pinning": inventory.enable_cpu_pinning,
     }
+
+
+ROUTES = (
+    Route("GET", "/v1/hosts", list_, "host:get_all", since=4, query=PAGE),
+    Route("GET", "/v1/hosts/{host}", show, "host:get", since=4),
+)

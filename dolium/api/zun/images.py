@@ -9,6 +9,8 @@ import msgspec
 from dolium import errors
 from dolium.api import fields, paging
 from dolium.api.call import Answer, Call
+from dolium.api.forms import Form
+from dolium.api.route import Route
 from dolium.model.image import Image, is_name
 
 SORTS = frozenset(
@@ -19,34 +21,39 @@ SORTS = frozenset(
 )
 
 
-def _repo(value: Any) -> Any:
-    checked = fields.text(2, 255, null=False)(value)
-    if not is_name(checked):
+PAGE = paging.form(SORTS, others=None)
+
+
+def _repo(value: str) -> str:
+    if not is_name(value):
         raise fields.Wrong(f"{value!r} is not the name of an image")
-    return checked
+    return value
 
 
 _anything = fields.text(most=255)
 _PULL: dict[str, fields.Check] = {
-    "repo": _repo,
-    "host": fields.text(1, 255, r"[a-zA-Z0-9-._]*", null=False),
+    "repo": fields.text(2, 255, null=False).then(_repo),
+    "host": fields.text(1, 255, r"[a-zA-Z0-9._-]*", null=False),
     # What the host tells is what counts.
     "image_id": _anything,
     "tag": _anything,
     "size": _anything,
     "image_pull_policy": _anything,
 }
-_SEARCH: dict[str, fields.Check] = {
-    "image_driver": fields.choice("docker", "None"),
-    "exact_match": fields.toggle,
-}
+
+PULL = Form(checks=_PULL, required=("repo", "host"))
+SEARCH = Form(
+    checks={"image_driver": fields.choice("docker", "None"), "exact_match": fields.toggle},
+    refusal=errors.InvalidQuery,
+    others=errors.UnknownParameter,
+)
 
 _encode = msgspec.json.encode
 
 
 def pull(call: Call) -> Answer:
     """`POST /v1/images`."""
-    given = fields.read(call.new(), _PULL, required=["repo", "host"])
+    given = call.given
     image = call.service.images.pull(call.context, given["host"], given["repo"])
     location = f"{call.prefix}/v1/images/{image.uuid}"
     return Answer(202, _encode(_one(call, image)), location)
@@ -54,7 +61,7 @@ def pull(call: Call) -> Answer:
 
 def list_(call: Call) -> Answer:
     """`GET /v1/images`; unknown parameters are ignored."""
-    query = paging.read(call, call.query(), SORTS)
+    query = paging.query(call)
     found = call.service.images.list(query)
     more = paging.following(call, "/v1/images", query, [image.uuid for image in found])
     return Answer(200, _encode({"images": [_one(call, image) for image in found], "next": more}))
@@ -73,16 +80,8 @@ def delete(call: Call) -> Answer:
 
 def search(call: Call) -> Answer:
     """`GET /v1/images/{image}/search?image_driver=&exact_match=`."""
-    given = call.query()
-    unknown = given.keys() - _SEARCH.keys()
-    if unknown:
-        raise errors.UnknownParameter(names=", ".join(sorted(unknown)))
-    asked = {
-        name: fields.one(name, value, _SEARCH[name], errors.InvalidQuery)
-        for name, value in given.items()
-    }
     name = fields.one("image", call.path["image"], fields.text(2, 255))
-    found = call.service.images.search(name, exact=asked.get("exact_match", False))
+    found = call.service.images.search(name, exact=call.asked.get("exact_match", False))
     told = [
         {
             "name": each.name,
@@ -114,3 +113,14 @@ def _one(call: Call, image: Image) -> dict[str, Any]:
         "host": image.host,
         "status_reason": image.reason,
     }
+
+
+_IMAGE = "/v1/images/{image}"
+
+ROUTES = (
+    Route("POST", "/v1/images", pull, "image:pull", body=PULL),
+    Route("GET", "/v1/images", list_, "image:get_all", query=PAGE),
+    Route("GET", _IMAGE, show, "image:get_one"),
+    Route("DELETE", _IMAGE, delete, "image:delete"),
+    Route("GET", f"{_IMAGE}/search", search, "image:search", query=SEARCH),
+)

@@ -10,16 +10,15 @@ import msgspec
 from dolium import errors
 from dolium.api import fields
 from dolium.api.call import GONE, Answer, Call
+from dolium.api.forms import Form
+from dolium.api.route import Route
 
-_CHECKS: dict[str, fields.Check] = {
-    "name": fields.text(2, 255),
-    "neutron_net_id": fields.text(1, 255),
-}
+CREATION = Form(checks={"name": fields.text(2, 255), "neutron_net_id": fields.text(1, 255)})
 
 
 def create(call: Call) -> Answer:
     """`POST /v1/networks`: makes a network known to the service, which all are that there are."""
-    given = fields.read(call.new(), _CHECKS)
+    given = call.given
     if "name" not in given:  # null will do
         raise errors.Missing(field="name")
     if given.get("neutron_net_id") is None:
@@ -40,3 +39,9 @@ def delete(call: Call) -> Answer:
     """`DELETE /v1/networks/{network}`."""
     call.service.networks.delete(fields.one("network", call.path["network"], fields.text(1, 255)))
     return GONE
+
+
+ROUTES = (
+    Route("POST", "/v1/networks", create, "network:create", body=CREATION),
+    Route("DELETE", "/v1/networks/{network}", delete, "network:delete", since=27),
+)

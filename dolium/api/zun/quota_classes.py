@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dolium.api import fields
 from dolium.api.call import Answer, Call
+from dolium.api.route import Route
 from dolium.api.zun import quotas
 
 
@@ -20,3 +21,11 @@ def update(call: Call) -> Answer:
 
 def _name(call: Call) -> str:
     return str(fields.one("quota_class", call.path["quota_class"], fields.text(1, 255)))
+
+
+_QUOTA_CLASS = "/v1/quota_classes/{quota_class}"
+
+ROUTES = (
+    Route("GET", _QUOTA_CLASS, show, "quota_class:get"),
+    Route("PUT", _QUOTA_CLASS, update, "quota_class:update", params=quotas.LIMITS),
+)

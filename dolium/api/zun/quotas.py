@@ -8,13 +8,18 @@ import msgspec
 
 from dolium.api import fields
 from dolium.api.call import Answer, Call
+from dolium.api.forms import Form
+from dolium.api.route import Route
 from dolium.model.quota import UNLIMITED, Amounts, Limits
 
 MOST = 2**31 - 1
 """The largest limit: a thousand times as much is still a number of every database."""
 
-LIMITS = dict.fromkeys(("containers", "memory", "disk", "cpu"), fields.whole(-1, MOST, null=False))
+NAMES = ("containers", "memory", "disk", "cpu")
 """What can be limited, in the order of answers: how many, MiB, GiB and CPUs."""
+
+LIMITS = Form(checks=dict.fromkeys(NAMES, fields.whole(-1, MOST, null=False)))
+USAGES = Form(checks={"usages": fields.anything}, others=None)
 
 _encode = msgspec.json.encode
 
@@ -22,7 +27,7 @@ _encode = msgspec.json.encode
 def show(call: Call) -> Answer:
     """`GET /v1/quotas/{project}?usages=`."""
     project_id, quotas = _project(call), call.service.quotas
-    if not call.query().get("usages"):
+    if not call.asked.get("usages"):
         return told(quotas.of_project(project_id))
     limits, used = quotas.used(project_id)
     # Only what is used may be a part of a CPU.
@@ -51,9 +56,8 @@ def delete(call: Call) -> Answer:
 
 def limits(call: Call) -> Limits:
     """The limits that a request gives."""
-    given = fields.read(call.params(), LIMITS)
     names = {"memory": "memory_mib", "disk": "disk_gib"}
-    found = {names.get(name, name): int(value) for name, value in given.items()}
+    found = {names.get(name, name): int(value) for name, value in call.given.items()}
     cpus = found.pop("cpu", None)
     if cpus is not None:
         found["cpu_m"] = cpus if cpus == UNLIMITED else cpus * 1000
@@ -69,8 +73,18 @@ def shown(amounts: Amounts) -> dict[str, Any]:
     """The same by name."""
     cpus = amounts.cpu_m if amounts.cpu_m == UNLIMITED else amounts.cpu_m // 1000
     values = (amounts.containers, amounts.memory_mib, amounts.disk_gib, cpus)
-    return dict(zip(LIMITS, values, strict=True))
+    return dict(zip(NAMES, values, strict=True))
 
 
 def _project(call: Call) -> str:
     return str(fields.one("project", call.path["project"], fields.text(1, 64)))
+
+
+_QUOTA = "/v1/quotas/{project}"
+
+ROUTES = (
+    Route("GET", _QUOTA, show, "quota:get", query=USAGES),
+    Route("PUT", _QUOTA, update, "quota:update", params=LIMITS),
+    Route("DELETE", _QUOTA, delete, "quota:delete"),
+    Route("GET", f"{_QUOTA}/defaults", defaults, "quota:get_default"),
+)

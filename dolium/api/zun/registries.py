@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from dolium import errors
 from dolium.api import fields, paging
 from dolium.api.call import GONE, Answer, Call
+from dolium.api.fields import Check
+from dolium.api.forms import Form
+from dolium.api.route import Route
 from dolium.model.registry import HIDDEN, Registry
 
 FILTERS = ("name", "domain", "username", "project_id", "user_id")
@@ -17,18 +21,16 @@ SORTS = frozenset([*FILTERS, "id", "uuid", "created_at", "updated_at"])
 
 GET_ONE = "registry:get_one"
 
-_PAGING = frozenset(["limit", "marker", "sort_key", "sort_dir", "all_projects"])
 _LONGEST_PASSWORD = 8192
 """Some clouds' passwords are signed documents."""
 
 _encode = msgspec.json.encode
 
 
-def _domain(value: Any) -> Any:
-    checked = fields.text(1, 255, null=False)(value)
-    if "://" in checked or any(each.isspace() for each in checked):
+def _domain(value: str) -> str:
+    if "://" in value or any(each.isspace() for each in value):
         raise fields.Wrong(f"{value!r} is no domain, such as 'quay.io' or 'registry.example:5000'")
-    return checked.rstrip("/")
+    return value.rstrip("/")
 
 
 def _password(value: Any) -> Any:
@@ -39,30 +41,48 @@ def _password(value: Any) -> Any:
     return value
 
 
-CHECKS: dict[str, fields.Check] = {
+CHECKS: dict[str, Check] = {
     "name": fields.text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", null=False),
-    "domain": _domain,
+    "domain": fields.text(1, 255, null=False).then(_domain),
     "username": fields.text(1, 255, null=False),
-    "password": _password,
+    "password": Check(
+        _password, {"type": "string", "minLength": 1, "maxLength": _LONGEST_PASSWORD}
+    ),
 }
+
+
+def _wrapped(required: Collection[str]) -> Form:
+    inner = fields.record(CHECKS, required)
+
+    def check(value: Any) -> Any:
+        try:
+            return inner(value)
+        except fields.Wrong as wrong:
+            if wrong.field:
+                raise
+            # Whatever it is may have a password in it.
+            why = str(wrong) if isinstance(value, dict) else "It is not of type 'object'"
+            raise fields.Wrong(why, "registry", HIDDEN) from None
+
+    return Form(checks={"registry": Check(check, inner.schema)}, required=("registry",))
+
+
+PAGE = paging.form(SORTS, dict.fromkeys(FILTERS, fields.text()))
+CREATION = _wrapped(["domain"])
+CHANGE = _wrapped([])
 
 
 def create(call: Call) -> Answer:
     """`POST /v1/registries`."""
     if not call.context.project_id:
         raise errors.Forbidden(rule="registry:create")
-    given = fields.read(_registry(call.new()), CHECKS, required=["domain"])
-    row = call.service.registries.create(call.context, given)
+    row = call.service.registries.create(call.context, call.given["registry"])
     return _shown(call, row, 201, location=f"{call.prefix}/v1/registries/{row.uuid}")
 
 
 def list_(call: Call) -> Answer:
     """`GET /v1/registries`."""
-    given = call.query()
-    unknown = given.keys() - _PAGING - set(FILTERS)
-    if unknown:
-        raise errors.UnknownParameter(names=", ".join(sorted(unknown)))
-    query = paging.read(call, given, SORTS, FILTERS)
+    query = paging.query(call, FILTERS)
     if query.all_projects:
         call.allow("registry:get_all_all_projects")
     rows = call.service.registries.list(call.context, query)
@@ -79,8 +99,7 @@ def show(call: Call) -> Answer:
 def update(call: Call) -> Answer:
     """`PATCH /v1/registries/{registry}`."""
     row = _found(call, "registry:update")
-    given = fields.read(_registry(call.body()), CHECKS)
-    return _shown(call, call.service.registries.update(row, given), 200)
+    return _shown(call, call.service.registries.update(row, call.given["registry"]), 200)
 
 
 def delete(call: Call) -> Answer:
@@ -94,14 +113,6 @@ def _found(call: Call, rule: str) -> Registry:
     row = call.service.registries.find(call.context, ident)
     call.allow(rule, project_id=row.project_id)
     return row
-
-
-def _registry(body: dict[str, Any]) -> dict[str, Any]:
-    """What the body holds under its one name."""
-    given = fields.read(body, {"registry": lambda value: value}, required=["registry"])["registry"]
-    if not isinstance(given, dict):  # whatever it is may have a password in it
-        raise errors.Invalid(field="registry", why="It is not of type 'object'")
-    return given
 
 
 def _shown(call: Call, row: Registry, status: int, location: str | None = None) -> Answer:
@@ -127,3 +138,15 @@ def _one(row: Registry, hidden: frozenset[str]) -> dict[str, Any]:
         "password": HIDDEN,
     }
     return {name: value for name, value in told.items() if name not in hidden}
+
+
+_REGISTRIES = "/v1/registries"
+_REGISTRY = "/v1/registries/{registry}"
+
+ROUTES = (
+    Route("POST", _REGISTRIES, create, "registry:create", body=CREATION),
+    Route("GET", _REGISTRIES, list_, "registry:get_all", query=PAGE),
+    Route("GET", _REGISTRY, show, "registry:get_one"),
+    Route("PATCH", _REGISTRY, update, "registry:update", body=CHANGE),
+    Route("DELETE", _REGISTRY, delete, "registry:delete"),
+)

@@ -8,6 +8,7 @@ import msgspec
 
 from dolium.api import versions
 from dolium.api.call import Answer, Call
+from dolium.api.route import Route
 
 RESOURCES = (
     *("services", "containers", "images", "networks", "hosts", "capsules"),
@@ -58,3 +59,9 @@ def v1(call: Call) -> Answer:
             {"href": f"{prefix}/{name}/", "rel": "bookmark"},
         ]
     return Answer(200, _encode(told))
+
+
+ROUTES = (
+    Route("GET", "/", root),
+    Route("GET", "/v1", v1),
+)

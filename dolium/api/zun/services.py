@@ -9,10 +9,26 @@ import msgspec
 from dolium import errors
 from dolium.api import fields
 from dolium.api.call import Answer, Call
+from dolium.api.forms import Form
+from dolium.api.route import Route
 from dolium.model.clock import iso
 from dolium.store.services import Service
 
 BINARY = "zun-compute"
+
+_NAMES = dict.fromkeys(("host", "binary"), fields.text(1, 255))
+
+WHICH = Form(checks=_NAMES, required=tuple(_NAMES), others=None)
+DISABLE = Form(
+    checks=_NAMES | {"disabled_reason": fields.text(most=1024)},
+    required=tuple(_NAMES),
+    others=None,
+)
+FORCE_DOWN = Form(
+    checks=_NAMES | {"forced_down": fields.toggle},
+    required=(*_NAMES, "forced_down"),
+    others=None,
+)
 
 _encode = msgspec.json.encode
 
@@ -25,48 +41,38 @@ def list_(call: Call) -> Answer:
 
 def enable(call: Call) -> Answer:
     """`PUT /v1/services/enable?host=&binary=`."""
-    host, _ = _which(call)
+    host = _which(call)
     call.service.services.enable(host)
     return _told(host, disabled=False, disabled_reason=None)
 
 
 def disable(call: Call) -> Answer:
     """`PUT /v1/services/disable?host=&binary=&disabled_reason=`: it gets nothing new."""
-    host, given = _which(call)
-    reason = given.get("disabled_reason")
-    if reason is not None:
-        reason = fields.one("disabled_reason", reason, fields.text(most=1024))
+    host, reason = _which(call), call.given.get("disabled_reason")
     call.service.services.disable(host, reason)
     return _told(host, disabled=True, disabled_reason=reason)
 
 
 def force_down(call: Call) -> Answer:
     """`PUT /v1/services/force_down?host=&binary=&forced_down=`: proves a silent host gone."""
-    host, given = _which(call)
-    if given.get("forced_down") is None:
-        raise errors.Missing(field="forced_down")
-    down = fields.one("forced_down", given["forced_down"], fields.toggle)
+    host, down = _which(call), call.given["forced_down"]
     call.service.services.force_down(host, down)
     return _told(host, forced_down=down)
 
 
 def delete(call: Call) -> Answer:
     """`DELETE /v1/services?host=&binary=`: forgets a host without containers."""
-    host, _ = _which(call)
+    host = _which(call)
     call.service.services.delete(host)
     return Answer(200, b"null")
 
 
-def _which(call: Call) -> tuple[str, dict[str, Any]]:
-    """The host that is meant, and all parameters."""
-    given = call.params()
-    for name in ("host", "binary"):
-        if given.get(name) is None:
-            raise errors.Missing(field=name)
-        fields.one(name, given[name], fields.text(1, 255))
-    if given["binary"] != BINARY:
-        raise errors.NotFound(kind="Service", id=f"{given['binary']} on host {given['host']}")
-    return given["host"], given
+def _which(call: Call) -> str:
+    """The host that is meant."""
+    host, binary = call.given["host"], call.given["binary"]
+    if binary != BINARY:
+        raise errors.NotFound(kind="Service", id=f"{binary} on host {host}")
+    return str(host)
 
 
 def _told(host: str, **values: Any) -> Answer:
@@ -93,3 +99,16 @@ def _one(service: Service) -> dict[str, Any]:
 
 def _time(seconds: float | None) -> str | None:
     return None if seconds is None else iso(seconds)
+
+
+_SERVICES = "/v1/services"
+
+ROUTES = (
+    Route("GET", _SERVICES, list_, "zun-service:get_all"),
+    Route("DELETE", _SERVICES, delete, "zun-service:delete", params=WHICH),
+    Route("PUT", f"{_SERVICES}/enable", enable, "zun-service:enable", params=WHICH),
+    Route("PUT", f"{_SERVICES}/disable", disable, "zun-service:disable", params=DISABLE),
+    Route(
+        "PUT", f"{_SERVICES}/force_down", force_down, "zun-service:force_down", params=FORCE_DOWN
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dolium import errors
 from dolium.api.call import Answer, Call
+from dolium.api.route import Route
 
 
 def healthcheck(call: Call) -> Answer:
@@ -18,3 +19,9 @@ def metrics(call: Call) -> Answer:
         raise errors.NotFound(kind="Page", id="/metrics")
     body, media = call.service.registry.text()
     return Answer(200, body, media=media)
+
+
+ROUTES = (
+    Route("GET", "/healthcheck", healthcheck),
+    Route("GET", "/metrics", metrics),
+)
