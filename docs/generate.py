@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import described
+
 from dolium.api import faults, rules, versions
 from dolium.api.routes import ROUTES
 from dolium.cli import main as cli
@@ -221,6 +223,7 @@ def metrics() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "command_line": command_line,
     "routes": routes,
+    "fields": described.page,
     "policy": policy,
     "codes": codes,
     "asks": asks,

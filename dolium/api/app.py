@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from random import getrandbits
 from typing import Any
 
 import falcon
+import msgspec
 
 from dolium import conf, errors
-from dolium.api import faults, versions
+from dolium.api import faults, openapi, versions
 from dolium.api.auth import Auth
 from dolium.api.call import Answer, Call, Service
 from dolium.api.policy import Policy
@@ -82,6 +85,7 @@ def make(
         config=config,
         clock=clock or SystemClock(),
         registry=registry or Registry(Meter(), (Source.API,)),
+        description=functools.cache(partial(_description, config.limits)),
     )
     app: falcon.App[Any, Any] = falcon.App(middleware=[Border(service, auth)])
     app.add_error_handler(Exception, faults.surprise)
@@ -93,6 +97,10 @@ def make(
     for path, found in paths.items():
         app.add_route(path, _Place(path, found))
     return app
+
+
+def _description(limits: conf.Limits) -> bytes:
+    return msgspec.json.encode(openapi.document(ROUTES, limits))
 
 
 class Border:

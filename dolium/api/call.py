@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -58,6 +59,8 @@ class Service(Struct, frozen=True, kw_only=True):
     config: conf.Config
     clock: Clock
     registry: Registry
+    description: Callable[[], bytes]
+    """Of the whole API, in JSON."""
 
 
 class Call:

@@ -55,10 +55,9 @@ class Wrong(ValueError):
 def one(name: str, value: Any, check: Check, refusal: type[errors.Invalid] = errors.Invalid) -> Any:
     """One value, checked; raises the refusal, naming the field."""
     try:
-        return check(value)
+        return _within(name, value, check)
     except Wrong as wrong:
-        field, sent = (wrong.field, wrong.value) if wrong.field else (name, value)
-        raise refusal(field=field, why=f"Value: '{_short(sent)}'. {wrong}") from None
+        raise refusal(field=wrong.field, why=f"Value: '{_short(wrong.value)}'. {wrong}") from None
 
 
 def _short(value: Any) -> str:
@@ -212,7 +211,7 @@ def array(item: Check) -> Check:
             return None
         if not isinstance(value, list):
             raise Wrong(f"{value!r} is not of type 'array', 'null'")
-        return [_within(str(index), each, item) for index, each in enumerate(value)]
+        return [_within(f"[{index}]", each, item) for index, each in enumerate(value)]
 
     return Check(check, {"type": ["array", "null"], "items": item.schema})
 
@@ -247,13 +246,18 @@ def properties(checks: Mapping[str, Check], required: Collection[str] = ()) -> S
 
 
 def _within(name: str, value: Any, check: Check) -> Any:
-    """A part of something, checked; what is wrong names the deepest part."""
+    """A part of something, checked; what is wrong bears the name of the deepest part.
+
+    A number in brackets, of something in an array, is no name by itself.
+    """
     try:
         return check(value)
     except Wrong as wrong:
-        if wrong.field:
-            raise
-        raise Wrong(str(wrong), name, value) from None
+        if not wrong.field:
+            raise Wrong(str(wrong), name, value) from None
+        if wrong.field.startswith("["):
+            raise Wrong(str(wrong), f"{name}{wrong.field}", wrong.value) from None
+        raise
 
 
 def _line(value: Any) -> str:

@@ -69,7 +69,7 @@ def _one_of(name: str, values: list[str]) -> Check:
             raise errors.InvalidParameter(why=f"The {name} value '{value}' is invalid.")
         return value
 
-    return Check(check, {"enum": values})
+    return Check(check, {"enum": ["", *values]})
 
 
 def following(call: Call, path: str, query: record.Query, uuids: list[str]) -> str | None:

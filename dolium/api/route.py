@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dolium import conf
 from dolium.api import versions
@@ -35,6 +35,12 @@ class Route(NamedTuple):
     """Parameters that may be in the query string, a form or a JSON body."""
     body: Accepts = None
     """The JSON body."""
+    told: Any = None
+    """The shape of the answer (api/shapes.py); None is JSON's null."""
+    status: int = 200
+    """HTTP status of an answer that is no refusal."""
+    media: str = "application/json"
+    """Content type of the answer."""
 
     def within(self, limits: conf.Limits) -> Route:
         """The same with its forms made."""

@@ -15,6 +15,7 @@ from dolium.api.zun import (
     container_networks,
     container_verbs,
     containers,
+    description,
     events,
     hosts,
     images,
@@ -30,6 +31,7 @@ from dolium.api.zun import (
 ROUTES: tuple[Route, ...] = (
     *root.ROUTES,
     *watching.ROUTES,
+    *description.ROUTES,
     *containers.ROUTES,
     *container_verbs.ROUTES,
     *consoles.ROUTES,

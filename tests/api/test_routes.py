@@ -45,7 +45,7 @@ def cloud() -> Cloud:
     return Cloud()
 
 
-def _running(cloud: Cloud) -> str:
+def running(cloud: Cloud) -> str:
     reply = cloud.call("POST", "/v1/containers?run=true", body={"image": "cirros", "name": "web"})
     cloud.host.look()
     body = {"registry": {"domain": "north.example", "name": NAMES["registry"]}}
@@ -60,14 +60,14 @@ def test_this_file_knows_how_to_fill_every_path() -> None:
 
 @pytest.mark.parametrize("route", GUARDED, ids=_id)
 def test_nothing_is_told_without_a_token(cloud: Cloud, route: Route) -> None:
-    uuid = _running(cloud)
+    uuid = running(cloud)
     reply = cloud.call(route.verb, _path(route, uuid), who=None, version=_version(route), body={})
     assert reply.status == 401
 
 
 @pytest.mark.parametrize("route", ONE, ids=_id)
 def test_another_projects_container_does_not_exist(cloud: Cloud, route: Route) -> None:
-    uuid = _running(cloud)
+    uuid = running(cloud)
     before = cloud.call("GET", f"/v1/containers/{uuid}").raw
     for ident in (uuid, "web"):
         reply = cloud.call(
@@ -81,7 +81,7 @@ def test_another_projects_container_does_not_exist(cloud: Cloud, route: Route) -
 
 @pytest.mark.parametrize("route", OWNED, ids=_id)
 def test_another_projects_things_do_not_exist(cloud: Cloud, route: Route) -> None:
-    uuid = _running(cloud)
+    uuid = running(cloud)
     body = BODIES["/v1/registries"]
     reply = cloud.call(route.verb, _path(route, uuid), who="bob", body=body)
     assert reply.status == 404
@@ -90,7 +90,7 @@ def test_another_projects_things_do_not_exist(cloud: Cloud, route: Route) -> Non
 
 @pytest.mark.parametrize("route", [r for r in GUARDED if r not in ONE + OWNED + OPERATORS], ids=_id)
 def test_no_collection_shows_another_projects_things(cloud: Cloud, route: Route) -> None:
-    uuid = _running(cloud)
+    uuid = running(cloud)
     body = BODIES[route.path] if route.verb == "POST" else None
     reply = cloud.call(route.verb, _path(route, uuid, project="south"), who="bob", body=body)
     assert reply.status < 300
@@ -106,7 +106,7 @@ def test_another_project_is_not_ones_own(cloud: Cloud, route: Route) -> None:
 
 @pytest.mark.parametrize("route", GUARDED, ids=_id)
 def test_a_reader_may_look_and_nothing_else(cloud: Cloud, route: Route) -> None:
-    uuid = _running(cloud)
+    uuid = running(cloud)
     reply = cloud.call(route.verb, _path(route, uuid), who="rita", version=_version(route), body={})
     if route in LOOKS:
         assert reply.status in (200, 404)  # 404: there is no action req-1
@@ -133,14 +133,14 @@ def test_the_policy_knows_the_rule(route: Route) -> None:
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.until < 40], ids=_id)
 def test_what_ended_is_not_there_any_more(cloud: Cloud, route: Route) -> None:
-    uuid = _running(cloud)
+    uuid = running(cloud)
     reply = cloud.call(route.verb, _path(route, uuid), version=f"1.{route.until + 1}", body={})
     assert reply.status == 406
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=_id)
 def test_every_answer_below_v1_names_its_version_and_request(cloud: Cloud, route: Route) -> None:
-    uuid = _running(cloud)
+    uuid = running(cloud)
     reply = cloud.call(route.verb, _path(route, uuid), version=_version(route), body={})
     assert re.fullmatch(
         r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", reply.headers["x-openstack-request-id"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from dolium import conf, errors
-from dolium.api.app import make
+from dolium.api import versions
+from dolium.api.app import make, plain
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
 from dolium.api.streams import Streams
@@ -22,6 +24,7 @@ from dolium.link.local import LocalHosts
 from dolium.metrics.registry import Registry
 from dolium.model.metric import Source
 from tests.control.world import HOST, World
+from tests.stories import described
 from tests.stories.host import Host
 
 ADDRESS = "dolium.test:9517"
@@ -66,6 +69,11 @@ class Reply(msgspec.Struct):
         return msgspec.json.decode(self.raw) if self.raw else None
 
 
+def _minor(version: str | None) -> int:
+    found = re.fullmatch(r"(?:container )?1\.(\d+)", version or "")
+    return int(found[1]) if found else versions.LOW
+
+
 class Cloud:
     """One deployment in memory."""
 
@@ -73,6 +81,7 @@ class Cloud:
         self, policy_file: str = "", streams: Streams | None = None, **config: Any
     ) -> None:
         options = conf.Config(**config)
+        self._described = not policy_file  # which may hide fields
         self.world = World(quota=options.quota)
         link = LocalHosts()
         self.host = Host(self.world, link)
@@ -144,7 +153,10 @@ class Cloud:
             environ["HTTP_OPENSTACK_API_VERSION"] = asked
         for name, value in (headers or {}).items():
             environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
-        return self._run(environ)
+        reply = self._run(environ)
+        if self._described:
+            described.check(verb, plain(path), reply.status, reply.raw, _minor(version))
+        return reply
 
     def _run(self, environ: dict[str, Any]) -> Reply:
         said: list[Any] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dolium.api import shapes
 from dolium.api.call import Answer, Call
 from dolium.api.route import Route
 
@@ -16,4 +17,6 @@ def list_(call: Call) -> Answer:
     return Answer(200, _encode({"availability_zones": found, "next": None}))
 
 
-ROUTES = (Route("GET", "/v1/availability_zones", list_, "availability_zones:get_all"),)
+ROUTES = (
+    Route("GET", "/v1/availability_zones", list_, "availability_zones:get_all", told=shapes.Zones),
+)

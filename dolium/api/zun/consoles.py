@@ -48,6 +48,6 @@ ROUTES = (
         "container:execute_resize",
         params=EXECUTE_RESIZE,
     ),
-    Route("GET", f"{CONTAINER}/attach", attach, "container:attach", params=NOTHING),
+    Route("GET", f"{CONTAINER}/attach", attach, "container:attach", params=NOTHING, told=str),
     Route("POST", f"{CONTAINER}/resize", resize, "container:resize", params=RESIZE),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from dolium.api import shapes
 from dolium.api.call import Answer, Call
 from dolium.api.route import CONTAINER, Route
 from dolium.model import record
@@ -58,6 +59,12 @@ def _time(seconds: float | None) -> str | None:
 
 
 ROUTES = (
-    Route("GET", f"{CONTAINER}/container_actions", list_, "container:actions"),
-    Route("GET", f"{CONTAINER}/container_actions/{{request_id}}", show, "container:actions"),
+    Route("GET", f"{CONTAINER}/container_actions", list_, "container:actions", told=shapes.Actions),
+    Route(
+        "GET",
+        f"{CONTAINER}/container_actions/{{request_id}}",
+        show,
+        "container:actions",
+        told=shapes.Action,
+    ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dolium import conf, errors
-from dolium.api import fields
+from dolium.api import fields, shapes
 from dolium.api.call import Answer, Call, largest
 from dolium.api.fields import Check, Wrong
 from dolium.api.forms import Form
@@ -72,6 +72,13 @@ def _bytes(data: str, version: int) -> bytes:
 
 
 ROUTES = (
-    Route("GET", f"{CONTAINER}/get_archive", get_archive, "container:get_archive", params=GET),
+    Route(
+        "GET",
+        f"{CONTAINER}/get_archive",
+        get_archive,
+        "container:get_archive",
+        params=GET,
+        told=shapes.Archive,
+    ),
     Route("POST", f"{CONTAINER}/put_archive", put_archive, "container:put_archive", params=put),
 )

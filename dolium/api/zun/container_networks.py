@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dolium import errors
-from dolium.api import fields
+from dolium.api import fields, shapes
 from dolium.api.call import ACCEPTED, Answer, Call
 from dolium.api.fields import Wrong
 from dolium.api.forms import NOTHING, Form
@@ -116,6 +116,7 @@ ROUTES = (
         "container:network_list",
         since=13,
         params=NOTHING,
+        told=shapes.Attachments,
     ),
     Route(
         "POST",
@@ -124,6 +125,7 @@ ROUTES = (
         "container:network_detach",
         since=6,
         params=DETACH,
+        status=202,
     ),
     Route(
         "POST",
@@ -140,6 +142,7 @@ ROUTES = (
         "container:add_security_group",
         until=14,
         params=GROUP,
+        status=202,
     ),
     Route(
         "POST",
@@ -148,5 +151,6 @@ ROUTES = (
         "container:remove_security_group",
         until=14,
         params=GROUP,
+        status=202,
     ),
 )

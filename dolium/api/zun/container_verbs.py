@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from dolium import errors
-from dolium.api import fields
+from dolium.api import fields, shapes
 from dolium.api.call import ACCEPTED, Answer, Call
 from dolium.api.fields import Check, Wrong
 from dolium.api.forms import NOTHING, Form
@@ -157,7 +157,7 @@ def _tail(value: Any) -> str:
     return text if re.fullmatch("[0-9]{1,9}", text, re.ASCII) else "all"
 
 
-TAIL = Check(_tail, {"type": ["string", "integer"]})
+TAIL = Check(_tail, {})
 """A number of lines from the end; all else is `all`."""
 
 
@@ -173,7 +173,8 @@ def _since(value: Any) -> int | None:
     raise Wrong(f"{text!r} is neither seconds since the epoch nor YYYY-MM-DD HH:MM:SS,mmm")
 
 
-SINCE = Check(_since, {"type": ["string", "integer"]})
+_TIME = r"^([0-9]{1,12}|\d{4}-\d\d?-\d\d? \d\d?:\d\d?:\d\d?(,\d{1,6})?)$"
+SINCE = Check(_since, {"type": ["string", "integer"], "pattern": _TIME})
 """Seconds since the epoch, or `YYYY-MM-DD HH:MM:SS,mmm` in UTC."""
 
 
@@ -215,14 +216,22 @@ TOP = Form(checks={"ps_args": _none(fields.text(1, 255, r"[a-zA-Z0-9 ,+=:_-]*"),
 
 
 ROUTES = (
-    Route("POST", f"{CONTAINER}/start", start, "container:start", params=NOTHING),
-    Route("POST", f"{CONTAINER}/stop", stop, "container:stop", params=WAIT),
-    Route("POST", f"{CONTAINER}/reboot", reboot, "container:reboot", params=WAIT),
-    Route("POST", f"{CONTAINER}/rebuild", rebuild, "container:rebuild", params=REBUILD),
-    Route("POST", f"{CONTAINER}/pause", pause, "container:pause", params=NOTHING),
-    Route("POST", f"{CONTAINER}/unpause", unpause, "container:unpause", params=NOTHING),
-    Route("POST", f"{CONTAINER}/kill", kill, "container:kill", params=KILL),
-    Route("POST", f"{CONTAINER}/rename", rename, "container:rename", until=13, params=RENAME),
+    Route("POST", f"{CONTAINER}/start", start, "container:start", params=NOTHING, status=202),
+    Route("POST", f"{CONTAINER}/stop", stop, "container:stop", params=WAIT, status=202),
+    Route("POST", f"{CONTAINER}/reboot", reboot, "container:reboot", params=WAIT, status=202),
+    Route("POST", f"{CONTAINER}/rebuild", rebuild, "container:rebuild", params=REBUILD, status=202),
+    Route("POST", f"{CONTAINER}/pause", pause, "container:pause", params=NOTHING, status=202),
+    Route("POST", f"{CONTAINER}/unpause", unpause, "container:unpause", params=NOTHING, status=202),
+    Route("POST", f"{CONTAINER}/kill", kill, "container:kill", params=KILL, status=202),
+    Route(
+        "POST",
+        f"{CONTAINER}/rename",
+        rename,
+        "container:rename",
+        until=13,
+        params=RENAME,
+        told=shapes.Container,
+    ),
     Route(
         "POST",
         f"{CONTAINER}/resize_container",
@@ -230,10 +239,19 @@ ROUTES = (
         "container:resize_container",
         since=19,
         params=change,
+        told=shapes.Container,
+        status=202,
     ),
-    Route("POST", f"{CONTAINER}/commit", commit, "container:commit", params=COMMIT),
-    Route("GET", f"{CONTAINER}/logs", logs, "container:logs", params=LOGS),
-    Route("POST", f"{CONTAINER}/execute", execute, "container:execute", params=EXECUTE),
-    Route("GET", f"{CONTAINER}/top", top, "container:top", params=TOP),
-    Route("GET", f"{CONTAINER}/stats", stats, "container:stats", params=NOTHING),
+    Route("POST", f"{CONTAINER}/commit", commit, "container:commit", params=COMMIT, status=202),
+    Route("GET", f"{CONTAINER}/logs", logs, "container:logs", params=LOGS, told=str),
+    Route(
+        "POST",
+        f"{CONTAINER}/execute",
+        execute,
+        "container:execute",
+        params=EXECUTE,
+        told=shapes.Done,
+    ),
+    Route("GET", f"{CONTAINER}/top", top, "container:top", params=TOP, told=shapes.Processes),
+    Route("GET", f"{CONTAINER}/stats", stats, "container:stats", params=NOTHING, told=shapes.Stats),
 )

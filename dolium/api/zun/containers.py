@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dolium import errors
-from dolium.api import fields, paging
+from dolium.api import fields, paging, shapes
 from dolium.api.call import GONE, Answer, Call
 from dolium.api.fields import Check
 from dolium.api.forms import Form
@@ -105,9 +105,25 @@ def list_(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("POST", CONTAINERS, create, "container:create", query=RUN, body=container_spec.creation),
-    Route("GET", CONTAINERS, list_, "container:get_all", query=PAGE),
-    Route("GET", CONTAINER, show, "container:get_one"),
-    Route("PATCH", CONTAINER, update, "container:update", body=container_spec.change),
-    Route("DELETE", CONTAINER, delete, "container:delete", query=DELETION),
+    Route(
+        "POST",
+        CONTAINERS,
+        create,
+        "container:create",
+        query=RUN,
+        body=container_spec.creation,
+        told=shapes.Container,
+        status=202,
+    ),
+    Route("GET", CONTAINERS, list_, "container:get_all", query=PAGE, told=shapes.Containers),
+    Route("GET", CONTAINER, show, "container:get_one", told=shapes.Container),
+    Route(
+        "PATCH",
+        CONTAINER,
+        update,
+        "container:update",
+        body=container_spec.change,
+        told=shapes.Container,
+    ),
+    Route("DELETE", CONTAINER, delete, "container:delete", query=DELETION, status=204),
 )

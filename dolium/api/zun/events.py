@@ -94,4 +94,8 @@ def _event(number: int, kind: str, data: dict[str, Any]) -> bytes:
     )
 
 
-ROUTES = (Route("GET", "/v1/events", watch, "event:watch", query=WATCH),)
+ROUTES = (
+    Route(
+        "GET", "/v1/events", watch, "event:watch", query=WATCH, told=str, media="text/event-stream"
+    ),
+)

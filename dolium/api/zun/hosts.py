@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from dolium import errors
-from dolium.api import paging
+from dolium.api import paging, shapes
 from dolium.api.call import Answer, Call
 from dolium.api.route import Route
 from dolium.control.services import Host
@@ -99,6 +99,6 @@ def _fields(host: Host) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/v1/hosts", list_, "host:get_all", since=4, query=PAGE),
-    Route("GET", "/v1/hosts/{host}", show, "host:get", since=4),
+    Route("GET", "/v1/hosts", list_, "host:get_all", since=4, query=PAGE, told=shapes.Hosts),
+    Route("GET", "/v1/hosts/{host}", show, "host:get", since=4, told=shapes.Host),
 )

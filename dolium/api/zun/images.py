@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dolium import errors
-from dolium.api import fields, paging
+from dolium.api import fields, paging, shapes
 from dolium.api.call import Answer, Call
 from dolium.api.forms import Form
 from dolium.api.route import Route
@@ -118,9 +118,9 @@ def _one(call: Call, image: Image) -> dict[str, Any]:
 _IMAGE = "/v1/images/{image}"
 
 ROUTES = (
-    Route("POST", "/v1/images", pull, "image:pull", body=PULL),
-    Route("GET", "/v1/images", list_, "image:get_all", query=PAGE),
-    Route("GET", _IMAGE, show, "image:get_one"),
+    Route("POST", "/v1/images", pull, "image:pull", body=PULL, told=shapes.Image, status=202),
+    Route("GET", "/v1/images", list_, "image:get_all", query=PAGE, told=shapes.Images),
+    Route("GET", _IMAGE, show, "image:get_one", told=shapes.Image),
     Route("DELETE", _IMAGE, delete, "image:delete"),
-    Route("GET", f"{_IMAGE}/search", search, "image:search", query=SEARCH),
+    Route("GET", f"{_IMAGE}/search", search, "image:search", query=SEARCH, told=list[shapes.Found]),
 )

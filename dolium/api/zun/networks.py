@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from dolium import errors
-from dolium.api import fields
+from dolium.api import fields, shapes
 from dolium.api.call import GONE, Answer, Call
 from dolium.api.forms import Form
 from dolium.api.route import Route
@@ -42,6 +42,6 @@ def delete(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("POST", "/v1/networks", create, "network:create", body=CREATION),
-    Route("DELETE", "/v1/networks/{network}", delete, "network:delete", since=27),
+    Route("POST", "/v1/networks", create, "network:create", body=CREATION, told=shapes.Network),
+    Route("DELETE", "/v1/networks/{network}", delete, "network:delete", since=27, status=204),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dolium.api import fields
+from dolium.api import fields, shapes
 from dolium.api.call import Answer, Call
 from dolium.api.route import Route
 from dolium.api.zun import quotas
@@ -26,6 +26,8 @@ def _name(call: Call) -> str:
 _QUOTA_CLASS = "/v1/quota_classes/{quota_class}"
 
 ROUTES = (
-    Route("GET", _QUOTA_CLASS, show, "quota_class:get"),
-    Route("PUT", _QUOTA_CLASS, update, "quota_class:update", params=quotas.LIMITS),
+    Route("GET", _QUOTA_CLASS, show, "quota_class:get", told=shapes.Limits),
+    Route(
+        "PUT", _QUOTA_CLASS, update, "quota_class:update", params=quotas.LIMITS, told=shapes.Limits
+    ),
 )

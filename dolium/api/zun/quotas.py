@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dolium.api import fields
+from dolium.api import fields, shapes
 from dolium.api.call import Answer, Call
 from dolium.api.forms import Form
 from dolium.api.route import Route
@@ -83,8 +83,8 @@ def _project(call: Call) -> str:
 _QUOTA = "/v1/quotas/{project}"
 
 ROUTES = (
-    Route("GET", _QUOTA, show, "quota:get", query=USAGES),
-    Route("PUT", _QUOTA, update, "quota:update", params=LIMITS),
+    Route("GET", _QUOTA, show, "quota:get", query=USAGES, told=shapes.Usages),
+    Route("PUT", _QUOTA, update, "quota:update", params=LIMITS, told=shapes.Limits),
     Route("DELETE", _QUOTA, delete, "quota:delete"),
-    Route("GET", f"{_QUOTA}/defaults", defaults, "quota:get_default"),
+    Route("GET", f"{_QUOTA}/defaults", defaults, "quota:get_default", told=shapes.Limits),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dolium import errors
-from dolium.api import fields, paging
+from dolium.api import fields, paging, shapes
 from dolium.api.call import GONE, Answer, Call
 from dolium.api.fields import Check
 from dolium.api.forms import Form
@@ -144,9 +144,17 @@ _REGISTRIES = "/v1/registries"
 _REGISTRY = "/v1/registries/{registry}"
 
 ROUTES = (
-    Route("POST", _REGISTRIES, create, "registry:create", body=CREATION),
-    Route("GET", _REGISTRIES, list_, "registry:get_all", query=PAGE),
-    Route("GET", _REGISTRY, show, "registry:get_one"),
-    Route("PATCH", _REGISTRY, update, "registry:update", body=CHANGE),
-    Route("DELETE", _REGISTRY, delete, "registry:delete"),
+    Route(
+        "POST",
+        _REGISTRIES,
+        create,
+        "registry:create",
+        body=CREATION,
+        told=shapes.Registry,
+        status=201,
+    ),
+    Route("GET", _REGISTRIES, list_, "registry:get_all", query=PAGE, told=shapes.Registries),
+    Route("GET", _REGISTRY, show, "registry:get_one", told=shapes.Registry),
+    Route("PATCH", _REGISTRY, update, "registry:update", body=CHANGE, told=shapes.Registry),
+    Route("DELETE", _REGISTRY, delete, "registry:delete", status=204),
 )

@@ -62,6 +62,6 @@ def v1(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "/", root),
-    Route("GET", "/v1", v1),
+    Route("GET", "/", root, told=dict),
+    Route("GET", "/v1", v1, told=dict),
 )

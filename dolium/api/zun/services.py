@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dolium import errors
-from dolium.api import fields
+from dolium.api import fields, shapes
 from dolium.api.call import Answer, Call
 from dolium.api.forms import Form
 from dolium.api.route import Route
@@ -104,11 +104,30 @@ def _time(seconds: float | None) -> str | None:
 _SERVICES = "/v1/services"
 
 ROUTES = (
-    Route("GET", _SERVICES, list_, "zun-service:get_all"),
+    Route("GET", _SERVICES, list_, "zun-service:get_all", told=shapes.Services),
     Route("DELETE", _SERVICES, delete, "zun-service:delete", params=WHICH),
-    Route("PUT", f"{_SERVICES}/enable", enable, "zun-service:enable", params=WHICH),
-    Route("PUT", f"{_SERVICES}/disable", disable, "zun-service:disable", params=DISABLE),
     Route(
-        "PUT", f"{_SERVICES}/force_down", force_down, "zun-service:force_down", params=FORCE_DOWN
+        "PUT",
+        f"{_SERVICES}/enable",
+        enable,
+        "zun-service:enable",
+        params=WHICH,
+        told=shapes.SwitchedService,
+    ),
+    Route(
+        "PUT",
+        f"{_SERVICES}/disable",
+        disable,
+        "zun-service:disable",
+        params=DISABLE,
+        told=shapes.SwitchedService,
+    ),
+    Route(
+        "PUT",
+        f"{_SERVICES}/force_down",
+        force_down,
+        "zun-service:force_down",
+        params=FORCE_DOWN,
+        told=shapes.SwitchedService,
     ),
 )

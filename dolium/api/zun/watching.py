@@ -22,6 +22,6 @@ def metrics(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "/healthcheck", healthcheck),
-    Route("GET", "/metrics", metrics),
+    Route("GET", "/healthcheck", healthcheck, told=dict),
+    Route("GET", "/metrics", metrics, told=str, media="text/plain"),
 )
