@@ -108,7 +108,7 @@ class Host:
                 command=wish.spec.command or ["sh"],
                 environment=wish.spec.environment or {},
                 workdir=wish.spec.workdir or "/",
-                ports=[],
+                ports=sorted(int(port.split("/")[0]) for port in wish.spec.exposed_ports or ()),
                 hostname=wish.spec.hostname or wish.uuid[:12],
                 entrypoint=wish.spec.entrypoint or [],
             )

@@ -57,12 +57,6 @@ GUARDED = {
 }
 """Fields that only some may set, with the rule that says who."""
 
-LATER = {
-    "exposed_ports": "Security groups are not available yet, so no port can be opened by them; "
-    "containers of one network reach all ports of each other.",
-}
-"""Fields that are accepted empty only."""
-
 _RESTARTS = ("no", "always", "on-failure", "unless-stopped")
 _TIMES = ("interval", "retries", "timeout")
 _IN_IMAGE = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
@@ -178,7 +172,9 @@ NETS = array(record(_NET).then(_net)).then(_nets)
 
 
 def _exposed_ports(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    for key in value or ():
+    for key, item in (value or {}).items():
+        if item != {}:
+            raise Wrong(f"{item!r} is not {{}}", key, item)
         port, slash, protocol = key.partition("/")
         if slash and protocol not in ("tcp", "udp"):
             raise errors.InvalidValue(why=f"value {protocol} is an invalid protocol")
@@ -187,8 +183,13 @@ def _exposed_ports(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return value
 
 
-EXPOSED_PORTS = mapping.then(_exposed_ports, propertyNames={"pattern": "^[0-9]{1,5}(/(tcp|udp))?$"})
-"""`{"80/tcp": {}, "53/udp": {}, "80": {}}`."""
+EXPOSED_PORTS = mapping.then(
+    _exposed_ports,
+    propertyNames={"pattern": "^[0-9]{1,5}(/(tcp|udp))?$"},
+    additionalProperties={"const": {}},
+)
+"""`{"80/tcp": {}, "53/udp": {}, "80": {}}`. On the networks there are, without security groups,
+every port is open to the others on it already; `ports` tells them."""
 
 
 def _security_groups(value: list[str] | None) -> list[str] | None:
@@ -260,13 +261,10 @@ def creation(limits: conf.Limits) -> Form:
 
 
 def allowed(given: dict[str, Any], allow: Callable[[str], None]) -> None:
-    """Raise Invalid for what can't be asked for (yet), and what `allow` raises for a rule."""
+    """Raise Invalid for what excludes each other, and what `allow` raises for a rule."""
     if given.get("security_groups") and given.get("exposed_ports"):
         why = "It can't be given together with security_groups."
         raise errors.Invalid(field="exposed_ports", why=why)
-    for field, why in LATER.items():
-        if given.get(field):
-            raise errors.Invalid(field=field, why=why)
     for field, rule in GUARDED.items():
         if given.get(field):
             allow(rule)
@@ -305,6 +303,7 @@ def wish(given: dict[str, Any], version: int, limits: conf.Limits) -> Spec:
         disk=given.get("disk") or 0,
         healthcheck=given.get("healthcheck"),
         security_groups=given.get("security_groups") or None,
+        exposed_ports=given.get("exposed_ports") or None,
         mounts=container_mounts.files(given.get("mounts") or [], limits),
         nets=given.get("nets") or [],
         hints=given.get("hints") or {},
