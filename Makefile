@@ -74,7 +74,7 @@ docs:  ## write what pages say of options, policy rules, commands, routes and st
 	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 	$(PYTHON) -m dolium.conf --sample > docs/reference/dolium.conf.sample.new
 	@mv docs/reference/dolium.conf.sample.new docs/reference/dolium.conf.sample
-	$(PYTHON) -m dolium.api.rules > docs/reference/policy.yaml.new
+	$(PYTHON) -m dolium.cli.main policy sample > docs/reference/policy.yaml.new
 	@mv docs/reference/policy.yaml.new docs/reference/policy.yaml
 	$(PYTHON) docs/generate.py
 

@@ -99,6 +99,10 @@ class Policy:
         """Whether the rule has a default or an operator made it."""
         return rule in self._rules().rules
 
+    def given(self) -> dict[str, str]:
+        """Rules of the file with what they say; raises whatever its parser raises."""
+        return {name: str(rule.check_str) for name, rule in self._load().file_rules.items()}
+
     def _decide(self, rule: str, context: Context, project_id: str, user_id: str) -> bool:
         who = {
             "user_id": context.user_id,

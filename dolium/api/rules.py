@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -169,7 +168,3 @@ def sample() -> str:
         page += [f"# {rule.about}", f"# {rule.where}"] if rule.where else [f"# {rule.about}"]
         page += [f'#"{rule.name}": "{rule.default}"', ""]
     return "\n".join(page)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(sample())

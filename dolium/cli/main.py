@@ -116,6 +116,15 @@ def _of_a_cloud(add: Add) -> None:
         "check: exit status 1 unless this Dolium can work with it",
     )
 
+    policy = add("policy", _policy, "print the rules of the API, or check a file of them")
+    policy.add_argument(
+        "what",
+        choices=["sample", "check"],
+        help="sample: every rule with its default, commented out; "
+        "check: exit status 1 when a rule of the file is none",
+    )
+    policy.add_argument("file", metavar="FILE", nargs="?", help="default: [api] policy_file")
+
 
 def _host_words(host: argparse.ArgumentParser) -> None:
     host.add_argument(
@@ -255,6 +264,14 @@ def _db(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(f"{upgrade.upgrade(place) or 'nothing to do'}\n")
     return 0
+
+
+def _policy(arguments: argparse.Namespace) -> int:
+    from dolium.cli import policy
+
+    if arguments.what == "sample":
+        return policy.write_sample()
+    return policy.check(arguments.file or config_of(arguments).api.policy_file)
 
 
 if __name__ == "__main__":
