@@ -73,10 +73,12 @@ def test_no_request_made_of_the_description_is_a_bug(operation: Any, mode: Gener
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        _ready()
         reply = _sent(case)
+        if case.method != "GET":  # it may be gone, or have another name
+            _ready()
         assert reply.status < 500, reply.raw
 
+    _ready()
     ask()
 
 
