@@ -22,6 +22,7 @@ from dolium.api.streams import Streams
 from dolium.api.zun.container_spec import Body
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.following import Following
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -51,6 +52,7 @@ def make(
     containers: Containers,
     questions: Questions,
     consoles: Consoles,
+    following: Following,
     networks: Networks,
     services: Services,
     watching: Watching,
@@ -71,6 +73,7 @@ def make(
         containers=containers,
         questions=questions,
         consoles=consoles,
+        following=following,
         networks=networks,
         services=services,
         watching=watching,

@@ -1,10 +1,9 @@
-"""What can be asked of one container: start, stop, logs, execute, and so on."""
+"""What can be asked of one container: start, stop, execute, and so on."""
 
 from __future__ import annotations
 
 import re
 import signal
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -94,16 +93,6 @@ def commit(call: Call) -> Answer:
     raise errors.Invalid(field="repository", why=why)
 
 
-def logs(call: Call) -> Answer:
-    """`GET logs?stdout=&stderr=&timestamps=&tail=&since=`: a JSON string."""
-    checks = dict.fromkeys(("stdout", "stderr", "timestamps"), fields.toggle)
-    given = read(call.params(), checks | {"tail": tail, "since": since})
-    _may(call, "logs")
-    if not given.get("stdout", True) and not given.get("stderr", True):
-        given |= {"stdout": True, "stderr": True}
-    return Answer(200, _encode(call.service.questions.logs(call.context, call.row, **given)))
-
-
 def execute(call: Call) -> Answer:
     """`POST execute?command=`: runs it to its end and tells output and exit code.
 
@@ -158,25 +147,6 @@ def signal_(value: Any) -> str | None:
             if name in signal.Signals.__members__:
                 return name
     raise Wrong(f"{value!r} is not the name or number of a signal")
-
-
-def tail(value: Any) -> str:
-    """A number of lines from the end; all else is `all`."""
-    text = str(value)
-    return text if re.fullmatch("[0-9]{1,9}", text, re.ASCII) else "all"
-
-
-def since(value: Any) -> int | None:
-    """Seconds since the epoch, or `YYYY-MM-DD HH:MM:SS,mmm` in UTC."""
-    text = str(value)
-    if re.fullmatch("[0-9]{1,12}", text, re.ASCII):
-        return int(text)
-    for form in ("%Y-%m-%d %H:%M:%S,%f", "%Y-%m-%d %H:%M:%S"):
-        try:
-            return int(datetime.strptime(text, form).replace(tzinfo=UTC).timestamp())
-        except ValueError:
-            continue
-    raise Wrong(f"{text!r} is neither seconds since the epoch nor YYYY-MM-DD HH:MM:SS,mmm")
 
 
 def _image(value: Any) -> str | None:

@@ -10,7 +10,7 @@ misses nothing; browsers' EventSource does so by itself (html.spec.whatwg.org, 9
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
@@ -47,7 +47,7 @@ def watch(call: Call) -> Answer:
     return Answer(200, stream=call.service.streams.open(chunks), media="text/event-stream")
 
 
-def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Iterator[bytes]:
+def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Generator[bytes]:
     clock, closing = call.service.clock, call.service.streams.closing
     end = clock.monotonic() + seconds
     yield _event(since, "begin", {"revision": since})

@@ -83,7 +83,7 @@ class Console(Struct, frozen=True, kw_only=True):
     process: Process | None = None
     """Of a command: to be ended with the console. None: it is not in our sight."""
     through: Callable[[bytes], bytes] = bytes
-    """Makes of what is read what the process wrote, piece by piece."""
+    """Makes of what is read what the process wrote, piece by piece; begins with `early`."""
 
 
 class Stat(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -267,6 +267,23 @@ class Engine(ABC):
         since: int | None = None,
     ) -> bytes:
         """Output so far, both streams in order."""
+
+    @abstractmethod
+    def follow(
+        self,
+        handle: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        tail: str = "all",
+        since: str = "",
+    ) -> Console:
+        """When somebody reads on: output so far and as it comes, each line with its stamp, in
+        pieces (model/log.py), ended when the process has.
+
+        What was written last may be missing then: who wants all asks again. since: seconds since
+        the epoch, which may have a fraction; lines of that very moment are among them.
+        """
 
     @abstractmethod
     def execute(self, handle: str, argv: list[str], timeout_s: float) -> Executed:

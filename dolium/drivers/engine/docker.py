@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from dolium import errors
-from dolium.drivers.engine import base
+from dolium.drivers.engine import base, docker_logs
 from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.docker_archives import Archives
 from dolium.drivers.engine.docker_consoles import Consoles
 from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
+from dolium.drivers.engine.docker_logs import Logs
 from dolium.drivers.engine.docker_networks import Networks
 from dolium.drivers.engine.docker_process import cpus, incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
@@ -66,6 +67,7 @@ class Docker(base.Engine):
         self._client = Client(self.options.socket, what=self.what)
         self._images = Images(self._client, silent_s=self.options.silent_s)
         self._consoles = Consoles(self._client)
+        self._logs = Logs(self._client)
         self._archives = Archives(self._client)
         self._networks = Networks(self._client)
         self._disk_quota: bool | None = None
@@ -301,20 +303,21 @@ class Docker(base.Engine):
         since: int | None = None,
     ) -> bytes:
         """See base."""
-        found = self._inspect(handle)
-        if found is None:
-            raise errors.Absent(what=f"Container {handle[:12]}")
-        query = {
-            "stdout": int(stdout),
-            "stderr": int(stderr),
-            "timestamps": int(timestamps),
-            "tail": tail,
-            "since": since or 0,
-        }
-        output = self._client.raw("GET", f"/containers/{handle}/logs", query=query)
-        if found.config.tty:
-            return output
-        return b"".join(text for _, text in Demux().feed(output))
+        query = docker_logs.query(stdout=stdout, stderr=stderr, tail=tail, since=since or 0)
+        return self._logs.read(handle, query | {"timestamps": int(timestamps)})
+
+    def follow(
+        self,
+        handle: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        tail: str = "all",
+        since: str = "",
+    ) -> base.Console:
+        """See base."""
+        query = docker_logs.query(stdout=stdout, stderr=stderr, tail=tail, since=since or 0)
+        return self._logs.follow(handle, query)
 
     def top(self, handle: str, ps_args: str | None = None) -> dict[str, list[object]]:
         """See base."""
