@@ -67,8 +67,8 @@ class Log:
         self._lines = Lines(stamps=timestamps)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._again_at = clock.monotonic()
-        self._run: float | None = None
-        """When the run began that was read last; only its change means something."""
+        self._run: float | None = -1.0
+        """When the run began that was read last; below 0: none was. Only a change means something."""
         self._last = False
         """It did not run when it was opened: when that ends, all is read."""
         self.ended = False
