@@ -68,7 +68,7 @@ class Log:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._again_at = clock.monotonic()
         self._run: float | None = -1.0
-        """When the run began that was read last; below 0: none was. Only a change means something."""
+        """When the run began that was read last; below 0: none was."""
         self._last = False
         """It did not run when it was opened: when that ends, all is read."""
         self.ended = False

@@ -112,7 +112,8 @@ def test_the_next_run_goes_on(bench: Bench) -> None:
 
 
 def test_a_line_that_is_very_long(real: Bench) -> None:
-    for tty in (False, True):
+    terminals = (False, True) if real.engine.name == "docker" else (False,)  # see podman.py
+    for tty in terminals:
         script = f"head -c {LONG} /dev/zero | tr '\\0' x; echo; echo two"
         seen = real.wait(real.run("sh", "-c", script, tty=tty), State.EXITED)
         assert all_of(real, seen).replace(b"\r", b"") == b"x" * LONG + b"\ntwo\n"
