@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ class Bench:
         self.consoles = Consoles(self.engine, self.journal)
         self.consoles.start()
 
-    def open(self, what: str, **params: str) -> socket.socket:
+    def open(self, what: str, **params: Any) -> socket.socket:
         line = self.consoles.open(self.handle, Question(what=what, uuid=UUID, params=params))
         ours, theirs = socket.socketpair()
         ours.settimeout(PATIENCE)
