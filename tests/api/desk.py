@@ -78,6 +78,22 @@ class Bench:
         self._said += capsys.readouterr().out
         return self._said
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of somebody who uses it."""
+        return {
+            "OS_CLOUD": "",
+            "OS_AUTH_TYPE": "admin_token",
+            "OS_TOKEN": "alice",
+            "OS_ENDPOINT": f"http://127.0.0.1:{self.server.port}/v1",
+        }
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
         self.server.stop()
         self.store.close()

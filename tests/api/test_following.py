@@ -17,9 +17,8 @@ from tests.link.ends import PATIENCE, eventually
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.stop()
+    with Bench(tmp_path) as made:
+        yield made
 
 
 def gone(sock: socket.socket) -> bool:

@@ -21,15 +21,11 @@ Said = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    made = Bench(tmp_path)
     monkeypatch.setattr(cloud, "FIRST_S", 0.05)
-    for name in ("OS_CLOUD", "OS_AUTH_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OS_AUTH_TYPE", "admin_token")
-    monkeypatch.setenv("OS_TOKEN", "alice")
-    monkeypatch.setenv("OS_ENDPOINT", f"http://127.0.0.1:{made.server.port}/v1")
-    yield made
-    made.stop()
+    with Bench(tmp_path) as made:
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        yield made
 
 
 class Typed(threading.Thread):
