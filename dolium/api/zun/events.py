@@ -18,7 +18,7 @@ import msgspec
 from dolium import errors
 from dolium.api import fields
 from dolium.api.call import Answer, Call
-from dolium.api.zun.container_view import spaced
+from dolium.api.zun.container_view import detail, spaced
 from dolium.control.watching import Change
 
 LONGEST_S = 600
@@ -61,7 +61,7 @@ def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Generator[
             return
         for change in found:
             since = change.revision
-            yield _event(since, "container", _told(change))
+            yield _event(since, "container", _told(change, clock.now()))
         if found:
             continue
         if clock.monotonic() >= end:
@@ -69,7 +69,7 @@ def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Generator[
         yield b":\n\n"
 
 
-def _told(change: Change) -> dict[str, Any]:
+def _told(change: Change, now: float) -> dict[str, Any]:
     told = {
         "revision": change.revision,
         "uuid": change.uuid,
@@ -78,7 +78,8 @@ def _told(change: Change) -> dict[str, Any]:
     }
     names = ("name", "status", "status_reason", "task_state")
     row = change.container
-    return told | {name: getattr(row, name) if row else None for name in names}
+    told |= {name: getattr(row, name) if row else None for name in names}
+    return told | {"status_detail": detail(row, now) if row else None}
 
 
 def _event(number: int, kind: str, data: dict[str, Any]) -> bytes:

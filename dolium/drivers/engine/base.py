@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from dolium.drivers.engine.process import Process
 from dolium.model.container import Seen, Spec
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, Progress
 from dolium.model.network import Network, Port
 from dolium.model.registry import Login
 
@@ -148,15 +148,17 @@ class Engine(ABC):
         policy: str,
         stop: Callable[[], bool] = lambda: False,
         login: Login | None = None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """Before a create: make the image present, as the policy says.
 
         policy: `always`, `ifnotpresent` or `never`. With `always` and a registry that can't be
         reached within 3 s a present image serves; the sentence returned says so (decision 5).
         `stop` is asked now and then: True gives up with Unanswered. `login` signs in at the
-        image's registry. Raises ImageMissing when the registry (or, for `never`, the host)
-        definitely has none, Refused when the registry denies access, Unanswered when it can't be
-        reached and no image is present, Full when the disk is.
+        image's registry. `told` is called when a registry is about to be asked, and often while
+        the image comes down, by another's pull too. Raises ImageMissing when the registry (or,
+        for `never`, the host) definitely has none, Refused when the registry denies access,
+        Unanswered when it can't be reached and no image is present, Full when the disk is.
         """
 
     @abstractmethod

@@ -26,7 +26,7 @@ from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, Progress
 from dolium.model.network import Network
 from dolium.model.registry import Login
 from dolium.undo import Undo
@@ -104,9 +104,10 @@ class Docker(base.Engine):
         policy: str,
         stop: Callable[[], bool] = lambda: False,
         login: Login | None = None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """See base."""
-        return self._images.pull(image, policy, stop, login)
+        return self._images.pull(image, policy, stop, login, told)
 
     def image(self, image: str) -> Held | None:
         """See base."""

@@ -19,7 +19,7 @@ from dolium.drivers.engine.fake_logs import Logs
 from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.model.clock import Clock
 from dolium.model.container import Health, Look, Seen, Spec, State
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, Progress
 from dolium.model.network import Network
 from dolium.model.registry import Login
 
@@ -80,6 +80,7 @@ class Fake(Logs, base.Engine):
         policy: str,
         stop: Callable[[], bool] = lambda: False,
         login: Login | None = None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """See base."""
         name = _tagged(image)
@@ -90,6 +91,7 @@ class Fake(Logs, base.Engine):
             return None
         if stop():
             raise errors.Unanswered(what=WHAT, why="the pull was given up")
+        told(Progress())
         if not self.registry_answers:
             if present:
                 return f"Registry docker.io does not answer; image {image} of this host is used"
@@ -98,6 +100,8 @@ class Fake(Logs, base.Engine):
             raise errors.Refused(why=f"The registry denies access to image {image}")
         if name not in self.registry:
             raise errors.ImageMissing(image=image, why="the registry does not have it")
+        for done in range(1, self.image_mib + 1):
+            told(Progress(done << 20, self.image_mib << 20))
         self.images[name] = self.registry[name]
         return None
 

@@ -167,6 +167,8 @@ class Fate:
         self.registry: dict[str, Image] = {"busybox:latest": Image()}
         """Images a pull can get."""
         self.registry_answers = True
+        self.image_mib = 3
+        """Size of all images; a pull tells each MiB."""
         self.logins: dict[str, Login] = {}
         """Who has to sign in for images of the registry, where not everybody may have them."""
         self.boxes: dict[str, Box] = {}
@@ -312,7 +314,7 @@ class Fate:
         due = [line for line in box.output if line[0] <= self.clock.now()]
         for reader in list(box.readers):
             for at, stream, text in due[reader.next :]:
-                if stream in reader.streams and at >= reader.since:
+                if stream in reader.streams and round(at, 6) >= reader.since:  # as stamps are
                     reader.unsent += log.piece(f"{iso(at)}Z ".encode() + text)
             reader.next = max(reader.next, len(due))
             reader.unsent += log.END * ended
