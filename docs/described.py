@@ -137,9 +137,11 @@ def _answers(responses: Document) -> str:
     content = told.get("content")
     if not content:
         return status
-    media, schema = next((media, each["schema"]) for media, each in content.items())
-    kind = takes(schema) if media == "application/json" else f"`{media}`"
-    return f"{status}, {kind}"
+    kinds = [
+        takes(each["schema"]) if media == "application/json" else f"`{media}`"
+        for media, each in content.items()
+    ]
+    return f"{status}, {' or '.join(kinds)}"
 
 
 def _shape(name: str, schema: Schema) -> str:

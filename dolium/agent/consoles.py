@@ -1,4 +1,5 @@
-"""Consoles of this host's containers: a terminal's bytes, between the engine and who was let in.
+"""Consoles of this host's containers: a terminal's bytes, between the engine and who was let in;
+and logs that somebody follows, which are carried in the same way.
 
 A command whose console went away, in whatever way, is hung up as a terminal would do it. Which
 ones have a console is in the journal, so that none outlives a killed agent either.
@@ -10,6 +11,8 @@ import logging
 import queue
 import socket
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 
@@ -43,6 +46,7 @@ class Consoles:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine, self._journal = engine, journal
         self._pump = Pump("consoles")
+        self._logs = Pump("logs")  # apart, or who types would wait for who writes much
         self._left: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         """Commands whose consoles are gone."""
         self._thread = threading.Thread(target=self._run, name="consoles-end", daemon=True)
@@ -56,6 +60,7 @@ class Consoles:
     def stop(self) -> None:
         """When the agent stops: close all."""
         self._pump.stop()
+        self._logs.stop()
         if self._thread.is_alive():
             self._left.put(None)
             self._thread.join(2 * GRACE_S)
@@ -65,13 +70,19 @@ class Consoles:
         return len(self._pump)
 
     def open(self, handle: str, question: Question) -> Line:
-        """`attach`, or `exec_start` with {exec_id}; raises what the engine does."""
+        """`attach`, `exec_start` with {exec_id}, or `follow` with {stdout, stderr, tail, since};
+        raises what the engine does.
+        """
+        params = question.params
         if question.what == "attach":
-            return Line(self, self._engine.attach(handle))
+            return Line(self._pump, self._engine.attach(handle))
+        if question.what == "follow":
+            return Line(self._logs, self._engine.follow(handle, **_followed(params)))
         if question.what != "exec_start":
             raise errors.NotOffered(driver="Dolium's agent", what=f"the console {question.what}")
-        exec_id = question.params["exec_id"]
-        return Line(self, self._started(handle, exec_id), exec_id)
+        exec_id = params["exec_id"]
+        console = self._started(handle, exec_id)
+        return Line(self._pump, console, lambda: self.leave(exec_id))
 
     def _started(self, handle: str, exec_id: str) -> Console:
         if self._journal.get(KIND, exec_id, Opened):
@@ -88,17 +99,6 @@ class Consoles:
         if console.process is not None:
             self._journal.put(KIND, exec_id, Opened(handle=handle, process=console.process))
         return console
-
-    def join(self, line: Line, far: socket.socket) -> None:
-        """Somebody is at the console."""
-        console = line.console
-        self._pump.join(
-            console.socket,
-            far,
-            early=console.early,
-            through=console.through,
-            ended=line.ended,
-        )
 
     def leave(self, exec_id: str) -> None:
         """Nobody is at a command's console any more; or nobody ever was."""
@@ -138,15 +138,28 @@ class Consoles:
 class Line:
     """A console that nobody is at yet; implements link.base.Line."""
 
-    def __init__(self, consoles: Consoles, console: Console, exec_id: str | None = None) -> None:
-        self.console = console
-        self._consoles, self._exec_id = consoles, exec_id
+    def __init__(
+        self, pump: Pump, console: Console, ended: Callable[[], None] = lambda: None
+    ) -> None:
+        """ended: called once somebody was there and has gone, or the process has ended."""
+        self._pump, self._console, self._ended = pump, console, ended
 
     def join(self, far: socket.socket) -> None:
         """Somebody is."""
-        self._consoles.join(self, far)
+        console = self._console
+        self._pump.join(
+            console.socket,
+            far,
+            early=console.early,
+            through=console.through,
+            ended=self._ended,
+        )
 
-    def ended(self) -> None:
-        """And has gone, or the process has ended."""
-        if self._exec_id is not None:
-            self._consoles.leave(self._exec_id)
+
+def _followed(params: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "stdout": params.get("stdout", True),
+        "stderr": params.get("stderr", True),
+        "tail": str(params.get("tail") or "all"),
+        "since": str(params.get("since") or ""),
+    }

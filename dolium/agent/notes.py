@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from dolium.agent.journal import Journal
 from dolium.model.host import Inventory, Welcome
-from dolium.model.wish import Result, Wish
+from dolium.model.wish import Result, Step, Wish
 
 
 class Begun(Struct, frozen=True, kw_only=True):
@@ -62,6 +62,8 @@ class Life(Struct, kw_only=True):
     """When a signal was sent that asks it to end: if it does, it is left alone."""
     cpus: tuple[int, ...] = ()
     """Those it has for itself; see agent/pins.py."""
+    pull: Step | None = None
+    """Of the command under way: of its image, when that is over."""
     gone: bool = False
 
     def generations(self, wish: Wish) -> list[int]:

@@ -14,9 +14,11 @@ from dolium.agent.agenda import Agenda
 from dolium.agent.notes import Begun, Launch, Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
+from dolium.agent.pulling import Pulling
 from dolium.drivers.engine.base import Engine, Labels, Plug
 from dolium.model.clock import Clock
 from dolium.model.container import Seen, Spec, State, Task, Wanted, engine_name
+from dolium.model.image import Progress
 from dolium.model.metric import Meter
 from dolium.model.registry import Login, holds, within
 from dolium.model.wish import Command, Fact, Result, Wish
@@ -125,6 +127,7 @@ class Pass:
         self,
         *,
         task: Task | None = None,
+        progress: Progress | None = None,
         reason: str | None = None,
         restarting: bool = False,
         gone: bool = False,
@@ -137,6 +140,7 @@ class Pass:
             seen=self.seen,
             known=self.known or gone,
             task=task,
+            progress=progress,
             reason=reason,
             restarting=restarting,
             results=self.tools.notes.results(self.wish.uuid),
@@ -148,6 +152,7 @@ class Pass:
         """The note about a command under way, kept from an earlier try if there was one."""
         if self.life.begun is None or self.life.begun.id != command.id:
             self.life.begun = Begun(id=command.id, at=self.tools.clock.now())
+            self.life.pull = None
         return self.life.begun
 
     def act(self) -> None:
@@ -173,7 +178,9 @@ class Pass:
             message=message,
             started_at=begun.at,
             finished_at=self.tools.clock.now(),
+            steps=(self.life.pull,) if self.life.pull else (),
         )
+        self.life.pull = None
         self.tools.notes.finish(self.wish.uuid, self.life, result)
 
     # --- doing -------------------------------------------------------------------------------
@@ -187,9 +194,8 @@ class Pass:
         if wish.created_generation in self.life.made and self.look():
             return None
         self.report(task=Task.PULLING)
-        policy = wish.spec.image_pull_policy or "always"
         spec, login = self._source()
-        remark = tools.engine.pull(spec.image, policy, self._unwanted, login)
+        remark = self._pull(spec, login)
         for older in self.life.made:
             if older != wish.created_generation:
                 self.drop(older)
@@ -209,6 +215,21 @@ class Pass:
             handle=handle,
             state=State.CREATED,
         )
+        return remark
+
+    def _pull(self, spec: Spec, login: Login | None) -> str | None:
+        policy = spec.image_pull_policy or "always"
+        pulling = Pulling(
+            self.tools.clock, lambda progress: self.report(task=Task.PULLING, progress=progress)
+        )
+        try:
+            remark = self.tools.engine.pull(spec.image, policy, self._unwanted, login, pulling)
+        except UNKNOWN:
+            raise
+        except errors.DriverError as error:
+            self.life.pull = pulling.step(error)
+            raise
+        self.life.pull = pulling.step()
         return remark
 
     def _source(self) -> tuple[Spec, Login | None]:

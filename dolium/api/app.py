@@ -25,6 +25,7 @@ from dolium.api.routes import PUBLIC, ROUTES
 from dolium.api.streams import Streams
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.following import Following
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -54,6 +55,7 @@ def make(
     containers: Containers,
     questions: Questions,
     consoles: Consoles,
+    following: Following,
     networks: Networks,
     services: Services,
     watching: Watching,
@@ -74,6 +76,7 @@ def make(
         containers=containers,
         questions=questions,
         consoles=consoles,
+        following=following,
         networks=networks,
         services=services,
         watching=watching,

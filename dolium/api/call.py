@@ -16,6 +16,7 @@ from dolium.api.policy import Policy
 from dolium.api.streams import Stream, Streams
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.following import Following
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -23,6 +24,7 @@ from dolium.control.quotas import Quotas
 from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.control.watching import Watching
+from dolium.link.serving import CLIENT, Client
 from dolium.metrics.registry import Registry
 from dolium.model import reading, record
 from dolium.model.clock import Clock
@@ -48,6 +50,7 @@ class Service(Struct, frozen=True, kw_only=True):
     containers: Containers
     questions: Questions
     consoles: Consoles
+    following: Following
     networks: Networks
     services: Services
     watching: Watching
@@ -95,6 +98,12 @@ class Call:
     def forwarded(self) -> bool:
         """Whether a proxy passes this on for somebody."""
         return any(name in self._environ for name in FORWARDED)
+
+    @property
+    def client(self) -> Client | None:
+        """The connection that the answer goes to; None where the server does not tell."""
+        client: Client | None = self._environ.get(CLIENT)
+        return client
 
     def header(self, name: str) -> str | None:
         """One of the request's headers."""

@@ -52,8 +52,8 @@ def document(routes: Iterable[Route], limits: conf.Limits) -> dict[str, Any]:
             "schemas": components,
             "parameters": {"version": _version()},
             "responses": {
-                "Refused": _response("Why not", _JSON, next(answers)),
-                "Unauthorized": _response("No valid token", _JSON, next(answers)),
+                "Refused": _response("Why not", (_JSON,), next(answers)),
+                "Unauthorized": _response("No valid token", (_JSON,), next(answers)),
             },
             "securitySchemes": {"token": _TOKEN},
         },
@@ -187,5 +187,5 @@ def _refer(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{name}"}
 
 
-def _response(about: str, media: str, schema: Schema) -> dict[str, Any]:
-    return {"description": about, "content": {media: {"schema": schema}}}
+def _response(about: str, media: Iterable[str], schema: Schema) -> dict[str, Any]:
+    return {"description": about, "content": {each: {"schema": schema} for each in media}}

@@ -39,8 +39,8 @@ class Route(NamedTuple):
     """The shape of the answer (api/shapes.py); None is JSON's null."""
     status: int = 200
     """HTTP status of an answer that is no refusal."""
-    media: str = "application/json"
-    """Content type of the answer."""
+    media: tuple[str, ...] = ("application/json",)
+    """Content types that an answer may have."""
 
     def within(self, limits: conf.Limits) -> Route:
         """The same with its forms made."""

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Protocol
 
 from dolium import errors
+
+
+class Chunks(Protocol):
+    """What an answer is made of."""
+
+    def __next__(self) -> bytes:
+        """The next piece, as soon as there is one."""
+        ...
+
+    def close(self) -> None:
+        """Once, whether anything was read or not."""
+        ...
+
+
+class BrokenOff(ConnectionAbortedError):
+    """An answer ends before it is complete, and its client is to see that."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNABORTED, "broken off")  # what the server takes without a word
 
 
 class Streams:
@@ -19,7 +40,7 @@ class Streams:
         self.grow: Callable[[int], None] = lambda held: None
         """Told how many threads are held, before each answer; the server's own matter."""
 
-    def open(self, chunks: Iterator[bytes]) -> Stream:
+    def open(self, chunks: Chunks) -> Stream:
         """An answer of these chunks, made as they are sent. Raises Crowded."""
         with self._lock:
             if self._held >= self._most:
@@ -41,7 +62,7 @@ class Streams:
 class Stream:
     """Given to the server, which closes it, also when the client is gone or never began to read."""
 
-    def __init__(self, chunks: Iterator[bytes], leave: Callable[[], None]) -> None:
+    def __init__(self, chunks: Chunks, leave: Callable[[], None]) -> None:
         self._chunks = chunks
         self._leave: Callable[[], None] | None = leave
 
@@ -55,4 +76,5 @@ class Stream:
         """Nobody reads on."""
         leave, self._leave = self._leave, None
         if leave is not None:
+            self._chunks.close()
             leave()

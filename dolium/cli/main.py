@@ -20,6 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     except errors.Error as error:
         sys.stderr.write(f"dolium: {error}\n")
         return 1
+    except BrokenPipeError:  # who reads what is printed has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:  # a full disk, a folder that is somebody else's: nothing of ours
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"dolium: {where}{error.strerror or error}\n")
@@ -37,8 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dolium {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, run: object, about: str) -> argparse.ArgumentParser:
+    def bare(name: str, run: object, about: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=about, description=about)
+        command.set_defaults(run=run)
+        return command
+
+    def add(name: str, run: object, about: str) -> argparse.ArgumentParser:
+        command = bare(name, run, about)
         command.add_argument(
             "--state-dir",
             metavar="DIR",
@@ -52,11 +60,11 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             help="configuration file; none is needed (options: docs/reference/configuration.md)",
         )
-        command.set_defaults(run=run)
         return command
 
     _of_one_machine(add)
     _of_a_cloud(add)
+    _of_users(bare)
     return parser
 
 
@@ -124,6 +132,41 @@ def _of_a_cloud(add: Add) -> None:
         "check: exit status 1 when a rule of the file is none",
     )
     policy.add_argument("file", metavar="FILE", nargs="?", help="default: [api] policy_file")
+
+
+def _of_users(add: Add) -> None:
+    """They ask the API of a cloud, as its users; nothing of Dolium need be on their machine."""
+    logs = add("logs", _logs, "print what a container writes")
+    logs.add_argument("container", metavar="CONTAINER", help="id or name")
+    logs.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="go on as it comes, over restarts and lost connections, until the container has ended",
+    )
+    logs.add_argument(
+        "-t", "--timestamps", action="store_true", help="begin each line with its time"
+    )
+    logs.add_argument("--tail", metavar="N", default="all", help="only the last N lines of before")
+    logs.add_argument(
+        "--since",
+        metavar="TIME",
+        help="only what was written since: seconds since the epoch, or YYYY-MM-DD HH:MM:SS in UTC",
+    )
+    events = add("events", _events, "print changes of the project's containers as they happen")
+    events.add_argument(
+        "--since",
+        metavar="REVISION",
+        type=int,
+        help="begin with those after a revision (default: with what happens from now on)",
+    )
+    events.add_argument("--json", action="store_true", help="for programs: an object on each line")
+    for command in (logs, events):
+        command.add_argument(
+            "--os-cloud",
+            metavar="NAME",
+            help="a cloud of clouds.yaml (default: $OS_CLOUD, or the OS_* variables of an openrc)",
+        )
 
 
 def _host_words(host: argparse.ArgumentParser) -> None:
@@ -248,6 +291,25 @@ def _enrol(arguments: argparse.Namespace) -> int:
     from dolium.cli import enrolments
 
     return enrolments.enrol(config_of(arguments), arguments.url, arguments.token_file)
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    from dolium.cli import container_logs
+
+    asked = container_logs.Asked(
+        container=arguments.container,
+        follow=arguments.follow,
+        timestamps=arguments.timestamps,
+        tail=arguments.tail,
+        since=arguments.since,
+    )
+    return container_logs.run(arguments.os_cloud, asked)
+
+
+def _events(arguments: argparse.Namespace) -> int:
+    from dolium.cli import events
+
+    return events.run(arguments.os_cloud, arguments.since, as_json=arguments.json)
 
 
 def _db(arguments: argparse.Namespace) -> int:

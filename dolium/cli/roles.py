@@ -24,6 +24,7 @@ from dolium.control.asking import agree
 from dolium.control.conductor import Conductor
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.following import Following
 from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
 from dolium.control.hypervisors import Hypervisors, forget
@@ -165,6 +166,7 @@ class Api:
                 containers,
                 Questions(link, config.engine.execute_timeout_s, config.limits),
                 Consoles(store, clock, link, listening.console_url(config)),
+                Following(store, clock, link),
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
                 Watching(store, clock),

@@ -227,7 +227,7 @@ class Lost:
             # Counters and times of another host's say nothing about the next one's.
             **{"fact_epoch": 0, "fact_sequence": 0, "revision": 0},
             **{"started_at": None, "finished_at": None, "exit_code": None},
-            "health": None,
+            **{"health": None, "progress": None},
         }
         containers.change(tx, row.uuid, row.generation, new)
         revision = _still_lost(tx, life.name)

@@ -63,6 +63,7 @@ def settle(row: Observed, commands: list[Command], fact: Fact) -> Settled:
         "status": str(status),
         "status_reason": reason,
         "task_state": _task(left, fact),
+        "progress": fact.progress.text if fact.progress and left else None,
         "observed_generation": max(row.observed_generation, fact.generation),
     }
     values |= _observations(row, fact)
@@ -169,6 +170,16 @@ def _close(tx: Tx, uuid: str, result: Result, commands: list[Command]) -> None:
                 result="Success",
             )
         )
+    moments += [
+        record.Moment(
+            event=step.event,
+            start_time=step.started_at,
+            finish_time=step.finished_at,
+            result="Success" if step.ok else "Error",
+            traceback=step.message,
+        )
+        for step in result.steps
+    ]
     moments.append(
         record.Moment(
             event=f"compute__do_{_OF.get(command.verb, 'container_')}{command.verb.value}",

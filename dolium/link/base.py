@@ -55,7 +55,9 @@ class Agent(Protocol):
         ...
 
     def open(self, question: Question) -> Line:
-        """When somebody comes to a console, `attach` or `exec_start`; raises errors.Error."""
+        """When somebody comes to a console, `attach` or `exec_start`, or to a log, `follow`; raises
+        errors.Error.
+        """
         ...
 
 
@@ -67,7 +69,8 @@ class Hosts(Protocol):
         ...
 
     def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
-        """Open a console of a host; what is read and written is its terminal's.
+        """Open a console of a host; what is read and written is its terminal's. A log is told in
+        pieces (model/log.py).
 
         Raises HostDown when the host can't be reached, and what its agent raised.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import resource
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from cheroot import wsgi
 from msgspec import Struct
 
 from dolium import errors
+from dolium.link.pump import keep_alive
 from dolium.model.metric import Meter
 
 if TYPE_CHECKING:
@@ -33,6 +35,43 @@ the kernel promises none twice.
 
 STOP_S = 5
 """How long requests under way may take when the server stops."""
+
+
+CLIENT = "dolium.client"
+"""Where the WSGI environment has the Client."""
+
+
+class Client:
+    """The connection that an answer goes to, for answers that wait in the midst of it."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def begin(self, patience_s: float) -> None:
+        """Send the answer's head now. From here on the client may take nothing for so long."""
+        self._request.ensure_headers_sent()
+        sock = self._request.conn.socket
+        sock.settimeout(patience_s)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            keep_alive(sock)
+
+    def fileno(self) -> int:
+        """For `poll`, by which a client that leaves is noticed at once."""
+        number: int = self._request.conn.socket.fileno()
+        return number
+
+    def left(self) -> bool:
+        """Whether it has hung up."""
+        look = select.poll()
+        look.register(self.fileno(), select.POLLRDHUP)
+        return bool(look.poll(0))
+
+
+class _Gateway(wsgi.Gateway_10):
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        environ[CLIENT] = Client(self.req)
+        return environ
 
 
 class Size(Struct, frozen=True, kw_only=True):
@@ -85,6 +124,7 @@ class Serving:
             shutdown_timeout=STOP_S,
             timeout=size.idle_s,
         )
+        self._server.gateway = _Gateway
         self._server.max_request_header_size = size.header
         self._server.max_request_body_size = size.body + size.header
         self._server.keep_alive_conn_limit = size.connections

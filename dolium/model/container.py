@@ -154,11 +154,18 @@ QUESTIONS: dict[str, frozenset[Status]] = {
     "top": _any(_S.RUNNING),
     "stats": _any(_S.RUNNING),
     "logs": _any(_S.CREATED, _S.ERROR, _S.PAUSED, _S.RUNNING, _S.STOPPED, _S.UNKNOWN),
+    "follow": _THERE - _any(_S.DEAD),
     "get_archive": _any(_S.CREATED, _S.PAUSED, _S.RUNNING, _S.STOPPED),
     "put_archive": _any(_S.CREATED, _S.PAUSED, _S.RUNNING, _S.STOPPED),
     "commit": _any(_S.RUNNING, _S.STOPPED, _S.PAUSED),
 }
 """What can be asked without changing the wish, and in which statuses."""
+
+
+WRITES_ON = _any(
+    *(_S.CREATING, _S.RUNNING, _S.PAUSED, _S.RESTARTING, _S.REBUILDING, _S.UNKNOWN),
+)
+"""Statuses in which a log may go on although the engine has nothing more to tell of it."""
 
 
 def check(verb: str, allowed: frozenset[Status], uuid: str, status: str) -> None:

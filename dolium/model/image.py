@@ -22,6 +22,21 @@ OPEN = (Stage.PULLING, Stage.REMOVING)
 """Something is to be done."""
 
 
+class Progress(Struct, frozen=True):
+    """How far a pull is, in bytes as they come from the registry."""
+
+    done: int = 0
+    total: int = 0
+    """Of all that was begun; 0: nothing was, or the engine does not tell."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        if not self.total:
+            return "Pulling image"
+        return f"Pulling image: {self.done >> 20} of {-(-self.total >> 20)} MiB"
+
+
 class Image(Struct, frozen=True, gc=False):
     """One image of one host. Times are seconds since the epoch."""
 

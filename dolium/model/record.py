@@ -29,6 +29,8 @@ class Container(Struct, frozen=True, gc=False):
     exit_code: int | None
     health: str | None
     """A model.container.Health, while it runs and has a check of it."""
+    progress: str | None
+    """How far the pull of its image is, while it is pulled."""
     generation: int
     shown: bytes
     """model.container.Shown as JSON: keys for every reader."""

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from dolium.model.container import Seen, Spec, Task, Verb, Wanted
+from dolium.model.image import Progress
 from dolium.model.network import Network, Port
 
 
@@ -58,6 +59,17 @@ class Page(Struct, frozen=True, kw_only=True):
     """True: this is everything there is; what is not in it is not this host's."""
 
 
+class Step(Struct, frozen=True, kw_only=True):
+    """Something that took its time on the way to a result."""
+
+    event: str
+    """Its name in the journal."""
+    ok: bool
+    message: str | None = None
+    started_at: float
+    finished_at: float
+
+
 class Result(Struct, frozen=True, kw_only=True):
     """How a command ended."""
 
@@ -67,6 +79,7 @@ class Result(Struct, frozen=True, kw_only=True):
     message: str | None = None
     started_at: float
     finished_at: float
+    steps: tuple[Step, ...] = ()
 
 
 class Fact(Struct, frozen=True, kw_only=True):
@@ -82,6 +95,8 @@ class Fact(Struct, frozen=True, kw_only=True):
     known: bool = True
     task: Task | None = None
     """What is going on now, where it is more precise than the action's own."""
+    progress: Progress | None = None
+    """How far the image is that comes down now."""
     reason: str | None = None
     """A sentence for `status_reason`; None clears it."""
     restarting: bool = False

@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0015"
+HEAD = "0017"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -144,6 +144,7 @@ containers = Table(
     Column("finished_at", Double),
     Column("exit_code", Integer),
     Column("health", String(16)),
+    Column("progress", String(64)),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double),
     Column("spec", _Blob, nullable=False),

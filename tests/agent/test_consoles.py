@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from dolium.agent.journal import Journal
 from dolium.drivers.engine.base import Labels
 from dolium.drivers.engine.fake import Fake
 from dolium.drivers.engine.process import Process, started
+from dolium.model import log
 from dolium.model.container import Spec, engine_name
 from dolium.model.wish import Question
 
@@ -36,7 +38,7 @@ class Bench:
         self.consoles = Consoles(self.engine, self.journal)
         self.consoles.start()
 
-    def open(self, what: str, **params: str) -> socket.socket:
+    def open(self, what: str, **params: Any) -> socket.socket:
         line = self.consoles.open(self.handle, Question(what=what, uuid=UUID, params=params))
         ours, theirs = socket.socketpair()
         ours.settimeout(PATIENCE)
@@ -139,3 +141,35 @@ def test_a_stop_closes_all(bench: Bench) -> None:
         bench.consoles.stop()
         assert (console.recv(100), other.recv(100)) == (b"", b"")
     assert bench.kept() == {}
+
+
+def test_a_log_is_carried_to_its_end(bench: Bench) -> None:
+    bench.engine.say(bench.name, b"one\n")
+    with bench.open("follow", tail="5", stderr=False) as reader:
+        pieces = log.Pieces()
+        bench.engine.say(bench.name, b"two\n")
+        bench.engine.say(bench.name, b"not asked for\n", "stderr")
+        bench.engine.exit(bench.name)
+        text = b""
+        while not pieces.ended:
+            data = reader.recv(100)
+            assert data
+            text += pieces.feed(data)
+        assert [line.split(b" ", 1)[1] for line in text.splitlines()] == [b"one", b"two"]
+        assert reader.recv(100) == b""
+
+
+def test_a_stop_breaks_logs_off(bench: Bench) -> None:
+    with bench.open("follow") as reader:
+        bench.consoles.stop()
+        assert reader.recv(100) == b""
+
+
+def test_a_reader_that_leaves_is_noticed_in_a_silent_log(bench: Bench) -> None:
+    bench.open("follow").close()
+
+    def left() -> bool:
+        bench.engine.say(bench.name, b"to nobody\n")
+        return not bench.engine.boxes[bench.name].readers
+
+    eventually(left)

@@ -32,6 +32,7 @@ def row(**values: object) -> record.Container:
         "finished_at": None,
         "exit_code": None,
         "health": None,
+        "progress": None,
         "generation": 1,
         "spec": encode(spec),
         "shown": encode(shown(spec)),

@@ -35,6 +35,7 @@ def rows(draw: st.DrawFn) -> Observed:
         finished_at=None,
         exit_code=None,
         health=None,
+        progress=None,
         generation=9,
         spec=msgspec.json.encode(Spec(image="i")),
         shown=b"{}",

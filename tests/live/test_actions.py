@@ -5,6 +5,7 @@ with the client that people have, and with Dolium killed in the midst of it.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from tests.live import matches
 from tests.live.clients import Clients, listing, table
+from tests.live.followed import counts, following
 from tests.live.installation import IMAGE, Installation, Owned
 from tests.live.place import until
 
@@ -170,6 +172,53 @@ def test_the_health_shows(owned: Owned) -> None:
     until(lambda: owned.show(uuid)["status_detail"].endswith(" (healthy)"), "it is healthy")
     said(owned, uuid, "touch /tmp/ill")
     until(lambda: owned.show(uuid)["status_detail"].endswith(" (unhealthy)"), "it is ill")
+    owned.delete(uuid)
+
+
+def test_logs_and_events_go_on_over_a_restart_and_a_kill(
+    installation: Installation, owned: Owned
+) -> None:
+    rc = installation.rc("demo")
+    policy = {"Name": "on-failure", "MaximumRetryCount": 1}
+    with following(rc, "events", "--since", "0", "--json") as events:
+        uuid = owned.create("counts", command=counts(250, 1), restart_policy=policy)
+        with (
+            following(rc, "logs", "-f", "counts") as log,
+            following(rc, "logs", "-f", "-t", "--tail", "0", uuid) as stamped,
+        ):
+            log.until("60")
+            installation.kill()
+            installation.start()
+            installation.ready()
+            assert (log.ends(), stamped.ends()) == (0, 0), log.complaints
+            expected = [str(number) for number in range(1, 251)] * 2
+            assert log.lines == expected
+            assert [line.split(" ")[1] for line in stamped.lines][-250:] == expected[-250:]
+        with installation.client() as client:
+            again = Owned(client)
+            again.until(uuid, "Stopped")
+            again.delete(uuid)
+        events.until('"what":"deleted"')
+        told = [json.loads(line) for line in events.lines]
+    revisions = [each["revision"] for each in told]
+    assert revisions == list(range(revisions[0], revisions[0] + len(revisions)))
+    its = [each for each in told if each["uuid"] == uuid]
+    assert (its[0]["what"], its[-1]["what"]) == ("created", "deleted")
+
+
+def test_a_log_is_told_to_its_own_project_and_as_text(
+    installation: Installation, owned: Owned
+) -> None:
+    uuid = owned.create("said", command=["sh", "-c", "echo grün; printf last"])
+    owned.until(uuid, "Stopped")
+    with following(installation.rc("demo"), "logs", "--follow", "said") as log:
+        assert log.ends() == 0
+        assert log.lines == ["grün", "last"]
+    with following(installation.rc("demo"), "logs", "said", "--tail", "1") as log:
+        assert (log.ends(), log.lines) == (0, ["last"])
+    with following(installation.rc("demo"), "logs", "nosuch") as log:
+        assert log.ends() == 1
+        assert "dolium: Container nosuch could not be found." in log.complaints
     owned.delete(uuid)
 
 

@@ -11,6 +11,7 @@ from websockets.sync.client import connect
 from tests.databases import MariaDb
 from tests.live import place
 from tests.live.cloud import Cloud, Process, cloud
+from tests.live.followed import counts, following
 from tests.live.installation import Owned
 from tests.live.place import until
 from tests.live.terminals import ask, running, status, terminal, works
@@ -77,6 +78,21 @@ def test_a_killed_proxy_leaves_no_command(proxy: Process, owned: Owned, web: str
             socket.recv(60)
     until(lambda: not running(owned, web, "sleep 4321"), "it was hung up")
     proxy.start().ready()
+
+
+def test_a_log_goes_on_when_its_agent_is_killed(made: Cloud, owned: Owned) -> None:
+    uuid = owned.create("counts", command=counts(400))
+    with made.client("admin") as admin:
+        until(lambda: admin.ask("GET", f"/v1/containers/{uuid}")["host"], "it is placed")
+        name = admin.ask("GET", f"/v1/containers/{uuid}")["host"]
+    host = next(each for each in made.hosts if each.name == name)
+    with following(made.rc(), "logs", "-f", "counts") as log:
+        log.until("100")
+        host.kill()
+        host.start().ready()
+        assert log.ends() == 0, log.complaints
+        assert log.lines == [str(number) for number in range(1, 401)]
+    owned.delete(uuid)
 
 
 def test_a_killed_agent_leaves_no_command(made: Cloud, owned: Owned, web: str) -> None:

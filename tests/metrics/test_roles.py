@@ -20,6 +20,7 @@ from dolium.api.policy import Policy
 from dolium.cli import logs, watching
 from dolium.control.cipher import Cipher, new_key
 from dolium.control.consoles import Consoles
+from dolium.control.following import Following
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.quotas import Quotas
@@ -50,6 +51,7 @@ class Api:
             cloud.containers,
             cloud.questions,
             Consoles(store, cloud.side.clock, cloud.side.link, "ws://x/"),
+            Following(store, cloud.side.clock, cloud.side.link),
             Networks(store, FlatNetwork()),
             Services(store, cloud.side.clock),
             Watching(store, cloud.side.clock),

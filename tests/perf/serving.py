@@ -22,6 +22,7 @@ from dolium.api.server import Server
 from dolium.control.cipher import Cipher, new_key
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.following import Following
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -63,6 +64,7 @@ def dolium(folder: Path) -> app.Wsgi:
         containers=Containers(store, clock, config.quota),
         questions=Questions(Nobody(), config.engine.execute_timeout_s),
         consoles=Consoles(store, clock, Nobody(), "ws://127.0.0.1:6784/"),
+        following=Following(store, clock, Nobody()),
         networks=Networks(store, Counted()),
         services=Services(store, clock),
         watching=Watching(store, clock),

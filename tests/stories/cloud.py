@@ -17,6 +17,7 @@ from dolium.api.policy import Policy
 from dolium.api.streams import Streams
 from dolium.control.consoles import Consoles
 from dolium.control.figures import Figures, database
+from dolium.control.following import Following
 from dolium.control.images import Images
 from dolium.control.questions import Questions
 from dolium.control.watching import Watching
@@ -96,6 +97,7 @@ class Cloud:
             containers=self.world.containers,
             questions=Questions(link, 5.0, options.limits),
             consoles=Consoles(self.world.store, self.world.clock, link, "ws://dolium.test:6784/"),
+            following=Following(self.world.store, self.world.clock, link),
             networks=self.world.networks,
             services=self.world.services,
             watching=Watching(self.world.store, self.world.clock),
@@ -155,7 +157,8 @@ class Cloud:
             environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
         reply = self._run(environ)
         if self._described:
-            described.check(verb, plain(path), reply.status, reply.raw, _minor(version))
+            media = reply.headers.get("content-type", "")
+            described.check(verb, plain(path), reply.status, reply.raw, _minor(version), media)
         return reply
 
     def _run(self, environ: dict[str, Any]) -> Reply:

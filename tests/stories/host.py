@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shlex
+import socket
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -17,6 +18,7 @@ from dolium.control.images import Fetcher
 from dolium.drivers.engine import fake_files
 from dolium.drivers.engine.fake import Fake, Image
 from dolium.link.base import Hosts, Line
+from dolium.model import log
 from dolium.model.container import Look, Seen, State, Verb, Wanted
 from dolium.model.wish import Answer, Command, Question, Result, Wish
 from tests.control.world import HOST, World
@@ -165,7 +167,10 @@ class Host:
         return Answer(code=errors.NoConsole.code, facts={"why": "There is no such console"})
 
     def open(self, question: Question) -> Line:
-        raise errors.NotOffered(driver="A story's host", what="consoles")
+        """The log of a container, in no console anybody is."""
+        if question.what != "follow":
+            raise errors.NotOffered(driver="A story's host", what="consoles")
+        return _Log(self._boxes[question.uuid])
 
     def _archive(self, box: _Box, what: str, asked: dict[str, Any]) -> Answer:
         try:
@@ -178,6 +183,17 @@ class Host:
             return Answer(code=error.code, facts=error.facts)
         data = b64encode(found.data).decode()
         return Answer(value={"data": data, "stat": msgspec.to_builtins(found.stat)})
+
+
+class _Log:
+    """Says hello and ends."""
+
+    def __init__(self, box: _Box) -> None:
+        self._text = f"2026-11-26T09:00:00.5Z hello from {shlex.join(box.argv)}\n"
+
+    def join(self, far: socket.socket) -> None:
+        far.sendall(log.piece(self._text.encode()) + log.END)
+        far.close()
 
 
 def _executed(argv: list[str]) -> dict[str, Any]:

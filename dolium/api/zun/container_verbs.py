@@ -1,10 +1,9 @@
-"""What can be asked of one container: start, stop, logs, execute, and so on."""
+"""What can be asked of one container: start, stop, execute, and so on."""
 
 from __future__ import annotations
 
 import re
 import signal
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -90,15 +89,6 @@ def commit(call: Call) -> Answer:
     raise errors.Invalid(field="repository", why=why)
 
 
-def logs(call: Call) -> Answer:
-    """`GET logs?stdout=&stderr=&timestamps=&tail=&since=`: a JSON string."""
-    _may(call, "logs")
-    given = call.given
-    if not given.get("stdout", True) and not given.get("stderr", True):
-        given |= {"stdout": True, "stderr": True}
-    return Answer(200, _encode(call.service.questions.logs(call.context, call.row, **given)))
-
-
 def execute(call: Call) -> Answer:
     """`POST execute?command=&run=&interactive=`: runs it to its end, tells output and exit code.
 
@@ -152,32 +142,6 @@ SIGNAL = Check(_signal, {"type": ["string", "integer", "null"]})
 """A signal by any of its names or its number; means `SIGTERM`."""
 
 
-def _tail(value: Any) -> str:
-    text = str(value)
-    return text if re.fullmatch("[0-9]{1,9}", text, re.ASCII) else "all"
-
-
-TAIL = Check(_tail, {})
-"""A number of lines from the end; all else is `all`."""
-
-
-def _since(value: Any) -> int | None:
-    text = str(value)
-    if re.fullmatch("[0-9]{1,12}", text, re.ASCII):
-        return int(text)
-    for form in ("%Y-%m-%d %H:%M:%S,%f", "%Y-%m-%d %H:%M:%S"):
-        try:
-            return int(datetime.strptime(text, form).replace(tzinfo=UTC).timestamp())
-        except ValueError:
-            continue
-    raise Wrong(f"{text!r} is neither seconds since the epoch nor YYYY-MM-DD HH:MM:SS,mmm")
-
-
-_TIME = r"^([0-9]{1,12}|\d{4}-\d\d?-\d\d? \d\d?:\d\d?:\d\d?(,\d{1,6})?)$"
-SINCE = Check(_since, {"type": ["string", "integer"], "pattern": _TIME})
-"""Seconds since the epoch, or `YYYY-MM-DD HH:MM:SS,mmm` in UTC."""
-
-
 def _none(check: Check, *words: str) -> Check:
     """The same, where words for nothing mean nothing."""
     schema = {"anyOf": [{"enum": [None, *words]}, check.schema]}
@@ -197,13 +161,6 @@ REBUILD = Form(
 RENAME = Form(checks={"name": NAME}, required=("name",))
 COMMIT = Form(
     checks={"repository": REPOSITORY, "tag": fields.text(1, 128)}, required=("repository",)
-)
-LOGS = Form(
-    checks={
-        **dict.fromkeys(("stdout", "stderr", "timestamps"), fields.toggle),
-        "tail": TAIL,
-        "since": SINCE,
-    }
 )
 EXECUTE = Form(
     checks={
@@ -243,7 +200,6 @@ ROUTES = (
         status=202,
     ),
     Route("POST", f"{CONTAINER}/commit", commit, "container:commit", params=COMMIT, status=202),
-    Route("GET", f"{CONTAINER}/logs", logs, "container:logs", params=LOGS, told=str),
     Route(
         "POST",
         f"{CONTAINER}/execute",

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from dolium.model import record
-from dolium.model.container import Guarded, Health, Status
+from dolium.model.container import Guarded, Health, Status, Task
 
 GUARDED = frozenset(["host", *Guarded.__struct_fields__])
 """Fields in the variant for administrators only."""
@@ -67,6 +67,8 @@ def ago(seconds: int) -> str:
 def detail(row: record.Container, now: float) -> str | None:
     """`Up 5 mins`, `Exited(137) 3 seconds ago`: as old as the answer, not as the row."""
     status = row.status
+    if row.progress is not None and row.task_state == Task.PULLING:
+        return row.progress
     if status in _UP:
         since = row.started_at
         if since is None:

@@ -10,7 +10,7 @@ misses nothing; browsers' EventSource does so by itself (html.spec.whatwg.org, 9
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from dolium.api import fields
 from dolium.api.call import Answer, Call
 from dolium.api.forms import Form
 from dolium.api.route import Route
-from dolium.api.zun.container_view import spaced
+from dolium.api.zun.container_view import detail, spaced
 from dolium.control.watching import Change
 
 LONGEST_S = 600
@@ -52,7 +52,7 @@ def watch(call: Call) -> Answer:
     return Answer(200, stream=call.service.streams.open(chunks), media="text/event-stream")
 
 
-def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Iterator[bytes]:
+def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Generator[bytes]:
     clock, closing = call.service.clock, call.service.streams.closing
     end = clock.monotonic() + seconds
     yield _event(since, "begin", {"revision": since})
@@ -66,7 +66,7 @@ def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Iterator[b
             return
         for change in found:
             since = change.revision
-            yield _event(since, "container", _told(change))
+            yield _event(since, "container", _told(change, clock.now()))
         if found:
             continue
         if clock.monotonic() >= end:
@@ -74,7 +74,7 @@ def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Iterator[b
         yield b":\n\n"
 
 
-def _told(change: Change) -> dict[str, Any]:
+def _told(change: Change, now: float) -> dict[str, Any]:
     told = {
         "revision": change.revision,
         "uuid": change.uuid,
@@ -83,7 +83,8 @@ def _told(change: Change) -> dict[str, Any]:
     }
     names = ("name", "status", "status_reason", "task_state")
     row = change.container
-    return told | {name: getattr(row, name) if row else None for name in names}
+    told |= {name: getattr(row, name) if row else None for name in names}
+    return told | {"status_detail": detail(row, now) if row else None}
 
 
 def _event(number: int, kind: str, data: dict[str, Any]) -> bytes:
@@ -94,8 +95,6 @@ def _event(number: int, kind: str, data: dict[str, Any]) -> bytes:
     )
 
 
-ROUTES = (
-    Route(
-        "GET", "/v1/events", watch, "event:watch", query=WATCH, told=str, media="text/event-stream"
-    ),
-)
+MEDIA = "text/event-stream"
+
+ROUTES = (Route("GET", "/v1/events", watch, "event:watch", query=WATCH, told=str, media=(MEDIA,)),)

@@ -23,5 +23,5 @@ def metrics(call: Call) -> Answer:
 
 ROUTES = (
     Route("GET", "/healthcheck", healthcheck, told=dict),
-    Route("GET", "/metrics", metrics, told=str, media="text/plain"),
+    Route("GET", "/metrics", metrics, told=str, media=("text/plain",)),
 )

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from dolium.drivers.engine.process import Process
 from dolium.model.container import Seen, Spec
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, Progress
 from dolium.model.network import Network, Port
 from dolium.model.registry import Login
 
@@ -83,7 +83,7 @@ class Console(Struct, frozen=True, kw_only=True):
     process: Process | None = None
     """Of a command: to be ended with the console. None: it is not in our sight."""
     through: Callable[[bytes], bytes] = bytes
-    """Makes of what is read what the process wrote, piece by piece."""
+    """Makes of what is read what the process wrote, piece by piece; begins with `early`."""
 
 
 class Stat(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -148,15 +148,17 @@ class Engine(ABC):
         policy: str,
         stop: Callable[[], bool] = lambda: False,
         login: Login | None = None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """Before a create: make the image present, as the policy says.
 
         policy: `always`, `ifnotpresent` or `never`. With `always` and a registry that can't be
         reached within 3 s a present image serves; the sentence returned says so (decision 5).
         `stop` is asked now and then: True gives up with Unanswered. `login` signs in at the
-        image's registry. Raises ImageMissing when the registry (or, for `never`, the host)
-        definitely has none, Refused when the registry denies access, Unanswered when it can't be
-        reached and no image is present, Full when the disk is.
+        image's registry. `told` is called when a registry is about to be asked, and often while
+        the image comes down, by another's pull too. Raises ImageMissing when the registry (or,
+        for `never`, the host) definitely has none, Refused when the registry denies access,
+        Unanswered when it can't be reached and no image is present, Full when the disk is.
         """
 
     @abstractmethod
@@ -267,6 +269,23 @@ class Engine(ABC):
         since: int | None = None,
     ) -> bytes:
         """Output so far, both streams in order."""
+
+    @abstractmethod
+    def follow(
+        self,
+        handle: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        tail: str = "all",
+        since: str = "",
+    ) -> Console:
+        """When somebody reads on: output so far and as it comes, each line with its stamp, in
+        pieces (model/log.py), ended when the process has.
+
+        What was written last may be missing then: who wants all asks again. since: seconds since
+        the epoch, which may have a fraction; lines of that very moment are among them.
+        """
 
     @abstractmethod
     def execute(self, handle: str, argv: list[str], timeout_s: float) -> Executed:

@@ -12,20 +12,21 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from dolium import errors
-from dolium.drivers.engine import base
+from dolium.drivers.engine import base, docker_logs
 from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.docker_archives import Archives
 from dolium.drivers.engine.docker_consoles import Consoles
 from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
+from dolium.drivers.engine.docker_logs import Logs
 from dolium.drivers.engine.docker_networks import Networks
 from dolium.drivers.engine.docker_process import cpus, incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
 from dolium.model.container import Seen, Spec, State
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, Progress
 from dolium.model.network import Network
 from dolium.model.registry import Login
 from dolium.undo import Undo
@@ -66,6 +67,7 @@ class Docker(base.Engine):
         self._client = Client(self.options.socket, what=self.what)
         self._images = Images(self._client, silent_s=self.options.silent_s)
         self._consoles = Consoles(self._client)
+        self._logs = Logs(self._client)
         self._archives = Archives(self._client)
         self._networks = Networks(self._client)
         self._disk_quota: bool | None = None
@@ -102,9 +104,10 @@ class Docker(base.Engine):
         policy: str,
         stop: Callable[[], bool] = lambda: False,
         login: Login | None = None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """See base."""
-        return self._images.pull(image, policy, stop, login)
+        return self._images.pull(image, policy, stop, login, told)
 
     def image(self, image: str) -> Held | None:
         """See base."""
@@ -301,20 +304,21 @@ class Docker(base.Engine):
         since: int | None = None,
     ) -> bytes:
         """See base."""
-        found = self._inspect(handle)
-        if found is None:
-            raise errors.Absent(what=f"Container {handle[:12]}")
-        query = {
-            "stdout": int(stdout),
-            "stderr": int(stderr),
-            "timestamps": int(timestamps),
-            "tail": tail,
-            "since": since or 0,
-        }
-        output = self._client.raw("GET", f"/containers/{handle}/logs", query=query)
-        if found.config.tty:
-            return output
-        return b"".join(text for _, text in Demux().feed(output))
+        query = docker_logs.query(stdout=stdout, stderr=stderr, tail=tail, since=since or 0)
+        return self._logs.read(handle, query | {"timestamps": int(timestamps)})
+
+    def follow(
+        self,
+        handle: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        tail: str = "all",
+        since: str = "",
+    ) -> base.Console:
+        """See base."""
+        query = docker_logs.query(stdout=stdout, stderr=stderr, tail=tail, since=since or 0)
+        return self._logs.follow(handle, query)
 
     def top(self, handle: str, ps_args: str | None = None) -> dict[str, list[object]]:
         """See base."""

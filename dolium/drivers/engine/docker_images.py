@@ -19,9 +19,10 @@ from msgspec import Struct, field
 
 from dolium import errors
 from dolium.drivers.engine.docker_errors import clean, fail
+from dolium.drivers.engine.docker_progress import Layers, Line
 from dolium.drivers.engine.docker_socket import Client, Stream
 from dolium.model import reading
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, Progress
 from dolium.model.registry import Login
 
 SILENT_S = 3.0
@@ -90,19 +91,6 @@ class InspectedImage(Struct, rename="pascal"):
     size: int = 0
 
 
-class Progress(Struct):
-    """One line of a pull."""
-
-    error: str | None = None
-    status: str = ""
-    stream: str = ""
-
-    @property
-    def trying(self) -> bool:
-        """Podman says so before it asks the registry."""
-        return (self.status or self.stream).startswith("Trying to pull")
-
-
 class _Wanted(NamedTuple):
     """One wish for an image."""
 
@@ -111,6 +99,7 @@ class _Wanted(NamedTuple):
     present: bool
     stop: Callable[[], bool]
     login: Login | None
+    told: Callable[[Progress], None]
 
     @property
     def key(self) -> tuple[str, Login | None]:
@@ -126,6 +115,7 @@ class _Flight:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.ended = False
+        self.progress = Progress()
         self.sentence: str | None = None
         self.error: errors.DriverError | None = None
 
@@ -169,7 +159,12 @@ class Images:
         self._lock = threading.Lock()
 
     def pull(
-        self, image: str, policy: str, stop: Callable[[], bool], login: Login | None = None
+        self,
+        image: str,
+        policy: str,
+        stop: Callable[[], bool],
+        login: Login | None = None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """See `base.Engine.pull`."""
         reference = parse(image)
@@ -178,7 +173,7 @@ class Images:
             raise errors.ImageMissing(image=image, why="it is not on this host")
         if present and policy in ("never", "ifnotpresent"):
             return None
-        return self._once(_Wanted(image, reference, present, stop, login))
+        return self._once(_Wanted(image, reference, present, stop, login, told))
 
     def present(self, reference: Reference) -> bool:
         """Whether the host has the image."""
@@ -219,6 +214,7 @@ class Images:
 
     def _once(self, wanted: _Wanted) -> str | None:
         """Pull, or wait for who pulls the same already."""
+        wanted.told(Progress())
         while True:
             with self._lock:
                 flight = self._flights.get(wanted.key)
@@ -229,6 +225,7 @@ class Images:
             while not flight.done.wait(ASK_S):
                 if wanted.stop():
                     raise _given_up()
+                wanted.told(flight.progress)
             if flight.error is not None:
                 raise flight.error
             if flight.ended:
@@ -236,7 +233,7 @@ class Images:
 
     def _lead(self, flight: _Flight, wanted: _Wanted) -> str | None:
         try:
-            flight.sentence = self._fetch(wanted)
+            flight.sentence = self._fetch(flight, wanted)
             flight.ended = True
         except _GivenUp:
             raise
@@ -249,7 +246,7 @@ class Images:
             flight.done.set()
         return flight.sentence
 
-    def _fetch(self, wanted: _Wanted) -> str | None:
+    def _fetch(self, flight: _Flight, wanted: _Wanted) -> str | None:
         image, registry, present = wanted.image, wanted.reference.registry, wanted.present
         try:
             if self._silence.lasts(registry, REMEMBER_S if present else REMEMBER_ABSENT_S):
@@ -262,17 +259,17 @@ class Images:
                 headers=signed(wanted.login),
                 timeout_s=STALL_S,
             ) as stream:
-                self._follow(stream, wanted)
+                self._follow(stream, flight, wanted)
         except _Silent:
             if present:
                 return f"Registry {registry} does not answer: the image {image} on the host is used"
             raise errors.Unanswered(what=f"Registry {registry}", why="no connection") from None
         return None
 
-    def _follow(self, stream: Stream, wanted: _Wanted) -> None:
+    def _follow(self, stream: Stream, flight: _Flight, wanted: _Wanted) -> None:
         """Read the pull to its end; raises what went wrong."""
         image, registry = wanted.image, wanted.reference.registry
-        heard = False
+        heard, layers = False, Layers()
         since = time.monotonic()
         while True:
             if not stream.ready(ASK_S):
@@ -283,16 +280,18 @@ class Images:
             if refusal := stream.refusal():
                 self._judge(*refusal, image, registry)
             line = stream.line()
-            progress = reading.read(line, Progress) if line else Progress()
-            if progress.error:
-                self._judge(500, progress.error, image, registry)
-            if progress.trying:
+            said = reading.read(line, Line) if line else Line()
+            if said.error:
+                self._judge(500, said.error, image, registry)
+            if said.trying:
                 continue
             if not heard:
                 self._silence.heard(registry)
             if not line:
                 return
             heard, since = True, time.monotonic()
+            flight.progress = layers.read(said)
+            wanted.told(flight.progress)
 
     def _wait(self, waited: float, heard: bool, registry: str, present: bool) -> None:
         """Nothing comes: decide whether to wait on. An engine sends the head of its answer

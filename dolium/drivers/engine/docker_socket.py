@@ -145,9 +145,15 @@ class Stream:
         """Of an answer that is a connection both ways: a socket of the caller's, and what was
         read of it already. The stream is over.
         """
+        sock, _, early = self.part()
+        return sock, early
+
+    def part(self) -> tuple[socket.socket, Body, bytes]:
+        """The same of any answer: what is still to be read of the socket is for the body."""
         try:
             self._begin()
-            return self._socket.dup(), bytes(self._pending)  # its own is the response's to close
+            # The stream's own socket is the response's to close.
+            return self._socket.dup(), self._body, bytes(self._pending)
         finally:
             if self._response is not None:
                 self._response.close()

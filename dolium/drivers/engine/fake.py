@@ -14,12 +14,12 @@ from msgspec import Struct, structs
 
 from dolium import errors
 from dolium.drivers.engine import base, fake_files
-from dolium.drivers.engine.fake_consoles import Consoles
 from dolium.drivers.engine.fake_fate import WHAT, Box, Image, asked
+from dolium.drivers.engine.fake_logs import Logs
 from dolium.drivers.engine.fake_process import NoProgram, plan
-from dolium.model.clock import Clock, iso
+from dolium.model.clock import Clock
 from dolium.model.container import Health, Look, Seen, Spec, State
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, Progress
 from dolium.model.network import Network
 from dolium.model.registry import Login
 
@@ -36,7 +36,7 @@ class FakeOptions(Struct, frozen=True, kw_only=True):
     disk_gib: int = 100
 
 
-class Fake(Consoles, base.Engine):
+class Fake(Logs, base.Engine):
     """The engine in memory; `base.Engine` for agents, `Fate` for tests."""
 
     name: ClassVar[str] = "fake"
@@ -80,6 +80,7 @@ class Fake(Consoles, base.Engine):
         policy: str,
         stop: Callable[[], bool] = lambda: False,
         login: Login | None = None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """See base."""
         name = _tagged(image)
@@ -90,6 +91,7 @@ class Fake(Consoles, base.Engine):
             return None
         if stop():
             raise errors.Unanswered(what=WHAT, why="the pull was given up")
+        told(Progress())
         if not self.registry_answers:
             if present:
                 return f"Registry docker.io does not answer; image {image} of this host is used"
@@ -98,6 +100,8 @@ class Fake(Consoles, base.Engine):
             raise errors.Refused(why=f"The registry denies access to image {image}")
         if name not in self.registry:
             raise errors.ImageMissing(image=image, why="the registry does not have it")
+        for done in range(1, self.image_mib + 1):
+            told(Progress(done << 20, self.image_mib << 20))
         self.images[name] = self.registry[name]
         return None
 
@@ -340,27 +344,6 @@ class Fake(Consoles, base.Engine):
     def listing(self, deployment: str) -> list[Seen]:
         """See base."""
         return [_seen(box) for box in self.boxes.values() if box.labels.deployment == deployment]
-
-    @asked
-    def logs(
-        self,
-        handle: str,
-        *,
-        stdout: bool = True,
-        stderr: bool = True,
-        timestamps: bool = False,
-        tail: str = "all",
-        since: int | None = None,
-    ) -> bytes:
-        """See base."""
-        wanted = {"stdout": stdout, "stderr": stderr}
-        now = self.clock.now()
-        lines = [
-            f"{iso(at)}Z ".encode() + text if timestamps else text
-            for at, stream, text in self._box(handle).output
-            if wanted[stream] and (since or 0) <= at <= now
-        ]
-        return b"".join(lines if tail == "all" else lines[max(0, len(lines) - int(tail)) :])
 
     @asked
     def execute(self, handle: str, argv: list[str], timeout_s: float) -> base.Executed:

@@ -17,7 +17,8 @@ from msgspec import Struct
 from dolium import errors
 from dolium.drivers.engine import base, fake_files
 from dolium.drivers.engine.fake_process import Plan
-from dolium.model.clock import Clock, SystemClock
+from dolium.model import log
+from dolium.model.clock import Clock, SystemClock, iso
 from dolium.model.container import Health, Spec, State
 from dolium.model.network import Network
 from dolium.model.registry import Login
@@ -37,6 +38,19 @@ class Image(Struct, frozen=True, kw_only=True):
     environment: tuple[tuple[str, str], ...] = ()
     workdir: str = ""
     ports: tuple[int, ...] = ()
+
+
+@dataclass(kw_only=True, slots=True)
+class Reader:
+    """Somebody who follows what a container writes."""
+
+    inside: socket.socket
+    streams: frozenset[str]
+    since: float
+    """Epoch seconds."""
+    next: int
+    """Which line of the output is to be told next."""
+    unsent: bytes = b""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,6 +87,7 @@ class Box:
     files: fake_files.Files = field(default_factory=fake_files.FOLDERS.copy)
     output: list[tuple[float, str, bytes]] = field(default_factory=list)
     """Epoch seconds, stream, bytes; may lie in the future."""
+    readers: list[Reader] = field(default_factory=list)
 
     @property
     def alive(self) -> bool:
@@ -152,6 +167,8 @@ class Fate:
         self.registry: dict[str, Image] = {"busybox:latest": Image()}
         """Images a pull can get."""
         self.registry_answers = True
+        self.image_mib = 3
+        """Size of all images; a pull tells each MiB."""
         self.logins: dict[str, Login] = {}
         """Who has to sign in for images of the registry, where not everybody may have them."""
         self.boxes: dict[str, Box] = {}
@@ -217,6 +234,13 @@ class Fate:
                 if self.unplug is not None:
                     self.unplug(plug)
 
+    def say(self, name: str, text: bytes, stream: str = "stdout") -> None:
+        """Let a container's process write a line."""
+        with self.lock:
+            box = self.boxes[name]
+            box.output.append((self.clock.now(), stream, text))
+            self._tell_readers(box)
+
     def exit(self, name: str, code: int = 0) -> None:
         """Let a container's process end by itself."""
         with self.lock:
@@ -263,11 +287,13 @@ class Fate:
         for box in list(self.boxes.values()):
             if box.state is State.RUNNING and box.ends <= now:
                 self._end(box, box.plan.exit_code)
+            self._tell_readers(box)
 
     def _end(self, box: Box, code: int, *, quietly: bool = False) -> None:
         now = self.clock.now()
         box.state, box.exit_code, box.finished_at, box.ends = State.EXITED, code, now, inf
         box.output = [item for item in box.output if item[0] <= now]
+        self._tell_readers(box, ended=True)
         for console in box.attached:
             console.close()
         box.attached.clear()
@@ -280,6 +306,29 @@ class Fate:
             if self.unplug is not None:
                 self.unplug(plug)
         self._tell(box, "die")
+
+    def _tell_readers(self, box: Box, *, ended: bool = False) -> None:
+        """Send what is due to who follows; without waiting for who does not read."""
+        if not box.readers:
+            return
+        due = [line for line in box.output if line[0] <= self.clock.now()]
+        for reader in list(box.readers):
+            for at, stream, text in due[reader.next :]:
+                if stream in reader.streams and round(at, 6) >= reader.since:  # as stamps are
+                    reader.unsent += log.piece(f"{iso(at)}Z ".encode() + text)
+            reader.next = max(reader.next, len(due))
+            reader.unsent += log.END * ended
+            gone = ended
+            try:
+                sent = reader.inside.send(reader.unsent, socket.MSG_DONTWAIT)
+                reader.unsent = reader.unsent[sent:]
+            except BlockingIOError:
+                pass
+            except OSError:  # nobody reads any more
+                gone = True
+            if gone:
+                reader.inside.close()
+                box.readers.remove(reader)
 
     def _drop(self, box: Box) -> None:
         del self.boxes[box.name]

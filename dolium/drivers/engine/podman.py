@@ -1,7 +1,8 @@
 """Podman through its Docker-compatible socket (`podman system service`), version 4.3 and newer.
 
 It has no network plugins of Docker's kind, so containers have no networks of ours.
-Network `none` is what they get.
+Network `none` is what they get. It stamps logs to the second, and a terminal's line of more than
+4 KiB anew at places that nobody can know: who follows it reads stamps within such a line.
 """
 
 from __future__ import annotations
