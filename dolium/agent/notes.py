@@ -62,6 +62,10 @@ class Life(Struct, kw_only=True):
     """When a signal was sent that asks it to end: if it does, it is left alone."""
     cpus: tuple[int, ...] = ()
     """Those it has for itself; see agent/pins.py."""
+    sandbox: str = ""
+    """The engine's id of the sandbox that it was made for."""
+    sandbox_run: str = ""
+    """The run of the sandbox in which it was last started."""
     gone: bool = False
 
     def generations(self, wish: Wish) -> list[int]:

@@ -19,7 +19,9 @@ from dolium.api.call import Answer, Call, Service
 from dolium.api.policy import Policy
 from dolium.api.routes import PUBLIC, ROUTES, Route
 from dolium.api.streams import Streams
+from dolium.api.zun.capsule_template import Templates
 from dolium.api.zun.container_spec import Body
+from dolium.control.capsules import Capsules
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.images import Images
@@ -49,6 +51,7 @@ _NOBODY = Context(user_id="", project_id="", request_id="")
 
 def make(
     containers: Containers,
+    capsules: Capsules,
     questions: Questions,
     consoles: Consoles,
     networks: Networks,
@@ -69,6 +72,7 @@ def make(
     """
     service = Service(
         containers=containers,
+        capsules=capsules,
         questions=questions,
         consoles=consoles,
         networks=networks,
@@ -82,6 +86,7 @@ def make(
         config=config,
         clock=clock or SystemClock(),
         body=Body(config.limits),
+        templates=Templates(config.limits),
         registry=registry or Registry(Meter(), (Source.API,)),
     )
     app: falcon.App[Any, Any] = falcon.App(middleware=[Border(service, auth)])

@@ -12,7 +12,9 @@ from dolium import conf, errors
 from dolium.api.auth import Environ
 from dolium.api.policy import Policy
 from dolium.api.streams import Stream, Streams
+from dolium.api.zun.capsule_template import Templates
 from dolium.api.zun.container_spec import Body
+from dolium.control.capsules import Capsules
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.images import Images
@@ -48,6 +50,7 @@ class Service(Struct, frozen=True, kw_only=True):
     """What answering needs; made once."""
 
     containers: Containers
+    capsules: Capsules
     questions: Questions
     consoles: Consoles
     networks: Networks
@@ -61,6 +64,7 @@ class Service(Struct, frozen=True, kw_only=True):
     config: conf.Config
     clock: Clock
     body: Body
+    templates: Templates
     registry: Registry
 
 

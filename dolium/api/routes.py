@@ -13,6 +13,7 @@ from dolium.api import versions
 from dolium.api.call import Answer, Call
 from dolium.api.zun import (
     availability_zones,
+    capsules,
     consoles,
     container_actions,
     container_archives,
@@ -47,6 +48,8 @@ class Route(NamedTuple):
 
 _ALL = "/v1/containers"
 _ONE = "/v1/containers/{container}"
+_CAPSULES = "/v1/capsules"
+_CAPSULE = "/v1/capsules/{capsule}"
 _SERVICES = "/v1/services"
 _IMAGE = "/v1/images/{image}"
 _REGISTRIES = "/v1/registries"
@@ -131,6 +134,10 @@ ROUTES = (
         container_actions.show,
         "container:actions",
     ),
+    Route("POST", _CAPSULES, capsules.create, "capsule:create"),
+    Route("GET", _CAPSULES, capsules.list_, "capsule:get_all"),
+    Route("GET", _CAPSULE, capsules.show, "capsule:get"),
+    Route("DELETE", _CAPSULE, capsules.delete, "capsule:delete"),
     Route("GET", "/v1/hosts", hosts.list_, "host:get_all", since=4),
     Route("GET", "/v1/hosts/{host}", hosts.show, "host:get", since=4),
     Route("GET", _SERVICES, services.list_, "zun-service:get_all"),

@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0015"
+HEAD = "0016"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -155,10 +155,13 @@ containers = Table(
     Column("placed_reason", Text),
     Column("claims_ended", Integer, nullable=False, server_default="0"),
     Column("registry_id", String(36)),
+    Column("capsule_id", String(36)),  # of the sandbox: its own id
+    Column("part", String(16)),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
     Index("ix_containers_group", "group_id"),
+    Index("ix_containers_capsule", "capsule_id"),
     sqlite_autoincrement=True,
 )
 
@@ -295,6 +298,7 @@ changes = Table(
     Column("revision", BigInteger, primary_key=True),
     Column("container_uuid", String(36), nullable=False),
     Column("what", String(16), nullable=False),
+    Column("kind", String(16)),  # of thing; null: container
     Column("at", Double, nullable=False),
 )
 
