@@ -88,13 +88,18 @@ def container(
 
 
 def share(body: dict[str, Any]) -> None:
-    """Make of a container's body that of a sandbox: its program needs nothing, and says nothing."""
+    """Make of a container's body that of a sandbox. Its program needs nothing, says nothing, and
+    is nobody else's: what limits and filters would make of it costs a tenth of its start.
+    """
     body["HostConfig"] |= {
         "IpcMode": "shareable",
         "LogConfig": {"Type": "none"},
         "CapDrop": ["ALL"],
         "ReadonlyRootfs": True,
+        "SecurityOpt": ["no-new-privileges", "seccomp=unconfined"],
     }
+    for limit in ("CpuPeriod", "CpuQuota", "CpuShares", "Memory", "MemorySwap"):
+        del body["HostConfig"][limit]
 
 
 def join(body: dict[str, Any], sandbox: str) -> None:
