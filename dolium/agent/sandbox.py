@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Waiting(errors.Unanswered):
     """Another container of the capsule has to do something first, and wakes this one then."""
 
-    code = errors.Unanswered.code
+    code, text = errors.Unanswered.code, "waits for {what}: {why}"
 
 
 def is_sandbox(wish: Wish) -> bool:
@@ -53,7 +53,7 @@ def _wish(tools: Tools, wish: Wish) -> Wish:
 
 
 def _waits(what: str, why: str) -> Waiting:
-    return Waiting(what=f"Waiting for {what}", why=why)
+    return Waiting(what=what, why=why)
 
 
 def made(tools: Tools, wish: Wish) -> Seen:

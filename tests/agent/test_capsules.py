@@ -1,5 +1,7 @@
 """In which order a host deals with the containers of a capsule, and what it does when one fails."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -13,8 +15,8 @@ INIT = "c0000000-0000-4000-8000-000000000001"
 SECOND = "c0000000-0000-4000-8000-000000000002"
 ONE = "c0000000-0000-4000-8000-000000000003"
 TWO = "c0000000-0000-4000-8000-000000000004"
-ENDS_WELL = {"command": ["true"]}
-ENDS_BADLY = {"command": ["false"]}
+ENDS_WELL: dict[str, Any] = {"command": ["true"]}
+ENDS_BADLY: dict[str, Any] = {"command": ["false"]}
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def state(bench: Bench, uuid: str) -> State | None:
     return found.state if found else None
 
 
-def wish(bench: Bench, **inits: dict[str, object]) -> None:
+def wish(bench: Bench, **inits: dict[str, Any]) -> None:
     """A capsule of two containers, whose init containers come first."""
     named = {"first": INIT, "second": SECOND}
     before = [named[name] for name in inits]

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolium import conf
+from dolium.api import fields
 from dolium.api.routes import ROUTES
+from dolium.api.zun import capsule_template
 from dolium.api.zun.container_spec import Body
 from dolium.api.zun.containers import FILTERS
 from tests.stories.cloud import Cloud
@@ -40,11 +42,22 @@ bodies = st.dictionaries(
     values | nested | st.lists(nested, max_size=2),
     max_size=5,
 )
+
+
+def _some(table: dict[str, fields.Check]) -> dict[Any, st.SearchStrategy[Any]]:
+    """Any values for what is known."""
+    return dict.fromkeys(table, values | st.lists(nested, max_size=2))
+
+
 queries = st.dictionaries(st.sampled_from(PARAMS), st.text(max_size=8) | words, max_size=3)
 versions = st.integers(1, 40)
 
 NAMES = dict.fromkeys(
-    ("request_id", "host", "project", "quota_class", "registry", "network", "image"), "some"
+    (
+        *("request_id", "host", "project", "quota_class", "registry", "network", "image"),
+        "capsule",
+    ),
+    "some",
 )
 """What stands in paths, besides a container's own."""
 
@@ -63,6 +76,30 @@ def test_no_creation_is_a_bug(body: dict[str, Any], image: Any, minor: int) -> N
     sent = {"image": image} | body
     reply = cloud().call("POST", "/v1/containers", body=sent, version=f"1.{minor}", who="root")
     assert reply.status in (202, 400, 403, 404)
+    if reply.status != 202:
+        assert reply.json["errors"][0]["title"]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    template=st.fixed_dictionaries({}, optional=_some(capsule_template.TEMPLATE)),
+    about=st.fixed_dictionaries({}, optional=_some(capsule_template.METADATA)),
+    spec=st.fixed_dictionaries({}, optional=_some(capsule_template.SPEC)),
+    container=st.fixed_dictionaries({}, optional=_some(capsule_template.CONTAINER)),
+    minor=versions,
+)
+def test_no_capsule_is_a_bug(
+    template: dict[str, Any],
+    about: dict[str, Any],
+    spec: dict[str, Any],
+    container: dict[str, Any],
+    minor: int,
+) -> None:
+    whole = {"kind": "capsule", "metadata": about} | template
+    whole.setdefault("spec", {"containers": [{"image": "cirros"} | container]} | spec)
+    sent = {"template": whole}
+    reply = cloud().call("POST", "/v1/capsules", body=sent, version=f"1.{minor}", who="root")
+    assert reply.status in (202, 400)
     if reply.status != 202:
         assert reply.json["errors"][0]["title"]
 

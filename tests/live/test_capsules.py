@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live import matches
-from tests.live.clients import Clients, listing, table
+from tests.live.clients import Clients
 from tests.live.installation import ENDS, IMAGE, Installation
 from tests.live.place import until
 from tests.perf import wire
