@@ -52,7 +52,8 @@ def send_back(one: Asked, last: str | None, at: float, tx: Tx) -> int:
         return 1
     networks.unplug(tx, row.uuid)
     hosts.release(tx, row.uuid)
-    values = {"host": None, "stage": "waiting", "addresses": b"null", "updated_at": at}
+    stage = containers.GATHERING if row.capsule_id else "waiting"
+    values = {"host": None, "stage": stage, "addresses": b"null", "updated_at": at}
     if row.status_reason == WAITS:
         values["status_reason"] = None
     if last is not None:

@@ -138,7 +138,9 @@ class Capsules:
     ) -> None:
         values = fresh(context, uuid, name, spec, run=True, at=at)
         values |= {"capsule_id": capsule_id, "part": part.value}
-        if part is not Part.SANDBOX:  # the sandbox claims for all
+        if part is Part.SANDBOX:
+            values["stage"] = containers.GATHERING
+        else:
             values |= CLAIMED_BY_SANDBOX
             values |= {"stage": capsules.FOLLOWS, "addresses": b"{}"}
         containers.insert(tx, values)

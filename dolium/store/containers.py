@@ -21,6 +21,14 @@ from dolium.store.store import Tx
 _WAITING: sa.ColumnClause[str] = sa.literal_column("'waiting'")
 _ASKING: sa.ColumnClause[str] = sa.literal_column("'asking'")
 _READY: sa.ColumnClause[str] = sa.literal_column("'ready'")
+_GATHERING: sa.ColumnClause[str] = sa.literal_column("'gathers'")
+
+GATHERING = "gathers"
+"""The stage of a sandbox that waits for a host. Placers of older versions, which know nothing of
+those who go along with it, leave it alone.
+"""
+
+_WAITS = table.c.stage.in_([_WAITING, _GATHERING])
 
 _READ = tuple(table.c[name] for name in record.Container.__struct_fields__)
 
@@ -212,7 +220,7 @@ def _placing(stage: sa.ColumnClause[str]) -> Bulk:
         },
         lambda given: (
             table.update()
-            .where(table.c.id == given.id_, table.c.stage == _WAITING)
+            .where(table.c.id == given.id_, _WAITS)
             .values(
                 host=given.host,
                 stage=stage,
@@ -238,7 +246,7 @@ def give_up(tx: Tx, number: int, status: str, why: str, at: float) -> bool:
 
 _GIVE_UP = Plain(
     table.update()
-    .where(table.c.id == sa.bindparam("id_"), table.c.stage == _WAITING)
+    .where(table.c.id == sa.bindparam("id_"), _WAITS)
     .values(
         stage=sa.literal_column("'nowhere'"),
         status=sa.bindparam("status_"),
@@ -361,14 +369,12 @@ _WAIT = Plain(
         table.c.capsule_id,
         table.c.group_id,
     )
-    .where(table.c.stage == _WAITING)
+    .where(_WAITS)
     .order_by(table.c.id)
     .limit(sa.bindparam("limit_"))
     .with_for_update(skip_locked=True)
 )
-_ANY_WAITS = Plain(
-    sa.select(table.c.id).where(table.c.stage == _WAITING).limit(sa.literal_column("1"))
-)
+_ANY_WAITS = Plain(sa.select(table.c.id).where(_WAITS).limit(sa.literal_column("1")))
 
 
 def delete(tx: Tx, uuid: str) -> bool:

@@ -133,7 +133,7 @@ class Look:
                 yield f"{what} is to be deleted and still there"
             if row["task_state"] is not None:
                 yield f"{what} is still busy with {row['task_state']}"
-            if row["stage"] == "waiting":
+            if row["stage"] in ("waiting", "gathers", "follows"):
                 yield f"{what} has no host yet"
             if row["status"] == "Error" and not row["status_reason"]:
                 yield f"{what} is in Error without a reason"
