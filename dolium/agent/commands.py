@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dolium import errors
+from dolium.agent import sandbox
 from dolium.agent.notes import Begun
 from dolium.agent.passes import LIVE, STOP_S, Pass
 from dolium.model.container import Seen, Verb
@@ -24,6 +25,9 @@ def create(p: Pass, command: Command) -> str:
     """Make the container, and start it when asked to run."""
     with p.tentative():
         remark = p.make()
+        if sandbox.is_sandbox(p.wish):  # the others are made while it starts
+            sandbox.wake(p.tools, p.wish)
+        sandbox.inits_ended(p)
         if command.params.get("run"):
             _begin_running(p, command.generation)
     return remark or "created"

@@ -9,11 +9,12 @@ import logging
 import random
 
 from dolium import errors
-from dolium.agent import policy
+from dolium.agent import policy, sandbox
 from dolium.agent.commands import VERBS
 from dolium.agent.keep import keep
 from dolium.agent.notes import Life
 from dolium.agent.passes import STOP_S, UNKNOWN, Pass, Tools
+from dolium.agent.sandbox import Waiting
 from dolium.model import trace
 from dolium.model.container import ASKS, Spec, Verb, Wanted
 from dolium.model.metric import PASSES
@@ -46,6 +47,11 @@ class Converge:
         p = Pass(self._tools, wish, life or _fresh(wish))
         try:
             sentence = self._step(p)
+        except Waiting as why:
+            self._count("again")
+            self._tries.pop(uuid, None)
+            p.report(restarting=_open(p) is None and wish.wanted is Wanted.RUNNING)
+            return str(why)
         except errors.DriverError as error:
             return self._hold(p, error)
         except errors.Shutdown:
@@ -84,6 +90,7 @@ class Converge:
             if ASKS[command.verb].starts or command.params.get("run"):
                 p.life.started = max(p.life.started, command.generation)
             p.end(command, False, str(error))
+            sandbox.wake(self._tools, p.wish)
         else:
             p.end(command, True, sentence)
         if _open(p) is None:
@@ -106,6 +113,7 @@ class Converge:
             p.begin(command)
             patient = command.params.get("stop") or not command.params.get("force")
             timeout_s = int(command.params.get("timeout", STOP_S)) if patient else 0
+        sandbox.others_gone(p)
         found = self.extra.pop(p.wish.uuid, set())
         for generation in sorted({*p.life.generations(p.wish), *found}):
             p.drop(generation, timeout_s)
@@ -118,6 +126,7 @@ class Converge:
             p.save()
         p.seen = None
         p.report(gone=True)
+        sandbox.wake(self._tools, p.wish)
         return "deleted"
 
     def _bury(self, uuid: str, life: Life) -> str:

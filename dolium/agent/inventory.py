@@ -45,4 +45,5 @@ def inventory(host: str, place: Place, facts: Facts, can: Collection[str]) -> In
         labels=place.labels,
         enable_cpu_pinning=place.enable_cpu_pinning and "pin" in can and bool(facts.cpu_ids),
         verbs=tuple(map(str, Verb)),
+        capsules="sandbox" in can,
     )

@@ -14,17 +14,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dolium import errors
-from dolium.agent import policy
+from dolium.agent import policy, sandbox
 from dolium.agent.passes import LIVE, STOP_S, UNKNOWN, Pass
-from dolium.model.container import State, Wanted
+from dolium.model.container import RestartPolicy, State, Wanted
 
+ALWAYS = RestartPolicy(name="always")
 LIVELY = frozenset({Wanted.RUNNING, Wanted.PAUSED})
 
 
 def keep(p: Pass) -> str:
     """Look, do the next thing if the wish wants one, report."""
     seen = p.look()
+    if seen is not None and seen.state in LIVE and _left_behind(p):
+        return _anew(p, "its sandbox was started anew; made anew for it")
     return STATES[seen.state if seen else State.ABSENT](p)
+
+
+def _left_behind(p: Pass) -> bool:
+    """Whether it shares what its sandbox had in an earlier run."""
+    life = p.life
+    if not sandbox.shares(p.wish) or not life.sandbox_run:
+        return False
+    try:
+        now = sandbox.running(p.tools, p.wish)
+    except (sandbox.Waiting, errors.Refused):
+        return False  # it stays as it is until there is a sandbox again
+    return sandbox.run(now) != life.sandbox_run
 
 
 def _running(p: Pass) -> str:
@@ -112,6 +127,7 @@ def _ended(p: Pass) -> None:
     if not _asked(p):
         _wait(p, seen.exit_code)
     p.save()
+    sandbox.wake(p.tools, p.wish)
 
 
 def _asked(p: Pass) -> bool:
@@ -124,12 +140,17 @@ def _asked(p: Pass) -> bool:
 
 def _wait(p: Pass, exit_code: int | None) -> bool:
     life = p.life
-    wait = policy.wait(p.wish.spec.restart_policy, exit_code, life.restarts, life.short)
+    wait = policy.wait(_policy(p), exit_code, life.restarts, life.short)
     if wait is None:
         return False
     life.short += 1
     life.next_at = p.tools.clock.now() + wait
     return True
+
+
+def _policy(p: Pass) -> RestartPolicy | None:
+    """A sandbox always comes back; its spec has the policy of the others."""
+    return ALWAYS if sandbox.is_sandbox(p.wish) else p.wish.spec.restart_policy
 
 
 def _start(p: Pass, sentence: str) -> str:
@@ -154,16 +175,24 @@ def _start(p: Pass, sentence: str) -> str:
 
 def _absent(p: Pass) -> str:
     life = p.life
-    if not (life.exists and p.wish.spec.auto_heal):
+    heals = p.wish.spec.auto_heal or sandbox.is_sandbox(p.wish)
+    if not (life.exists and heals) and not (sandbox.shares(p.wish) and life.rested):
         p.report()
         return "is not in the engine"
+    return _anew(p, "vanished; made anew")
+
+
+def _anew(p: Pass, sentence: str) -> str:
+    life = p.life
     if life.running is not None:  # whoever is killed now must still know that it ran
         life.running, life.rested = None, True
         p.save()
+    if p.seen is not None:
+        p.drop(p.wish.created_generation)
     with p.tentative():
         p.make()
     p.tools.agenda.add(p.wish.uuid)
-    return "vanished; made anew"
+    return sentence
 
 
 STATES: dict[State, Callable[[Pass], str]] = {

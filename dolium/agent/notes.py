@@ -64,6 +64,10 @@ class Life(Struct, kw_only=True):
     """Those it has for itself; see agent/pins.py."""
     pull: Step | None = None
     """Of the command under way: of its image, when that is over."""
+    sandbox: str = ""
+    """The engine's id of the sandbox that it was made for."""
+    sandbox_run: str = ""
+    """The run of the sandbox in which it was last started."""
     gone: bool = False
 
     def generations(self, wish: Wish) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from dolium import errors
+from dolium.agent import sandbox
 from dolium.agent.agenda import Agenda
 from dolium.agent.notes import Begun, Launch, Life, Notes
 from dolium.agent.outbox import Outbox
@@ -106,6 +107,7 @@ class Pass:
         self.known = True
         if self.seen is not None:
             self._witness(self.seen, incarnation)
+            self.seen = sandbox.exposing(self.wish, self.seen)
         return self.seen
 
     def _witness(self, seen: Seen, incarnation: str) -> None:
@@ -195,7 +197,12 @@ class Pass:
             return None
         self.report(task=Task.PULLING)
         spec, login = self._source()
-        remark = self._pull(spec, login)
+        if sandbox.is_sandbox(wish):
+            spec, remark = msgspec.structs.replace(spec, image=tools.engine.sandbox_image()), None
+        else:
+            remark = self._pull(spec, login)
+        if sandbox.shares(wish):
+            self.life.sandbox = sandbox.made(tools, wish).handle
         for older in self.life.made:
             if older != wish.created_generation:
                 self.drop(older)
@@ -207,7 +214,7 @@ class Pass:
         name = engine_name(wish.uuid, wish.created_generation)
         with tools.gate:
             plugs = tools.wiring.plug(wish)
-            handle = tools.engine.create(name, spec, plugs, labels)
+            handle = tools.engine.create(name, spec, plugs, labels, sandbox.name(tools, wish))
         self.life.exists = True
         self.seen = Seen(
             uuid=wish.uuid,
@@ -258,6 +265,7 @@ class Pass:
 
         A definite failure leaves the epoch to whoever reports it: only then it is used up.
         """
+        self._share()
         self.pin()
         seen, life = self.seen, self.life
         assert seen is not None
@@ -277,6 +285,20 @@ class Pass:
             self.save()
             raise
         self.use(epoch)
+        if sandbox.is_sandbox(self.wish):
+            sandbox.wake(self.tools, self.wish)
+
+    def _share(self) -> None:
+        """One of a capsule starts in the sandbox as it is now; raises Waiting."""
+        if not sandbox.shares(self.wish):
+            return
+        shared = sandbox.running(self.tools, self.wish)
+        if self.life.sandbox != shared.handle:
+            self.life.rested = True  # whoever is killed now must still know that it is to start
+            self.save()
+            self.drop(self.wish.created_generation)
+            self.make()
+        self.life.sandbox_run = sandbox.run(shared)
 
     def pin(self) -> None:
         """Keep the container last seen on the CPUs that it is to use."""

@@ -23,6 +23,7 @@ from dolium.api.policy import Policy
 from dolium.api.route import Route
 from dolium.api.routes import PUBLIC, ROUTES
 from dolium.api.streams import Streams
+from dolium.control.capsules import Capsules
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.following import Following
@@ -53,6 +54,7 @@ _NOBODY = Context(user_id="", project_id="", request_id="")
 
 def make(
     containers: Containers,
+    capsules: Capsules,
     questions: Questions,
     consoles: Consoles,
     following: Following,
@@ -74,6 +76,7 @@ def make(
     """
     service = Service(
         containers=containers,
+        capsules=capsules,
         questions=questions,
         consoles=consoles,
         following=following,

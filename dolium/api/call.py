@@ -14,6 +14,7 @@ from dolium.api.auth import Environ
 from dolium.api.forms import MOST_BODY
 from dolium.api.policy import Policy
 from dolium.api.streams import Stream, Streams
+from dolium.control.capsules import Capsules
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.following import Following
@@ -48,6 +49,7 @@ class Service(Struct, frozen=True, kw_only=True):
     """What answering needs; made once."""
 
     containers: Containers
+    capsules: Capsules
     questions: Questions
     consoles: Consoles
     following: Following

@@ -217,9 +217,13 @@ def array(item: Check) -> Check:
 
 
 def record(
-    checks: Mapping[str, Check], required: Collection[str] = (), *, null: bool = False
+    checks: Mapping[str, Check],
+    required: Collection[str] = (),
+    *,
+    null: bool = False,
+    more: bool = False,
 ) -> Check:
-    """An object of these fields, all of them checked, and no others."""
+    """An object of these fields, all of them checked, and no others; more: others mean nothing."""
 
     def check(value: Any) -> Any:
         if value is None and null:
@@ -227,22 +231,25 @@ def record(
         if not isinstance(value, dict):
             raise Wrong(f"{value!r} is not of type 'object'")
         for name in value:
-            if name not in checks:
+            if name not in checks and not more:
                 raise Wrong(f"Additional properties are not allowed ({name!r} was unexpected)")
         for name in required:
             if name not in value:
                 raise Wrong(f"{name!r} is a required property")
-        return {name: _within(name, item, checks[name]) for name, item in value.items()}
+        known = {name: item for name, item in value.items() if name in checks}
+        return {name: _within(name, item, checks[name]) for name, item in known.items()}
 
-    return Check(check, _types("object", null) | properties(checks, required))
+    return Check(check, _types("object", null) | properties(checks, required, more=more))
 
 
-def properties(checks: Mapping[str, Check], required: Collection[str] = ()) -> Schema:
+def properties(
+    checks: Mapping[str, Check], required: Collection[str] = (), *, more: bool = False
+) -> Schema:
     """What a schema of an object says of its fields."""
     told: Schema = {"properties": {name: check.schema for name, check in checks.items()}}
     if required:
         told["required"] = list(required)
-    return told | {"additionalProperties": False}
+    return told if more else told | {"additionalProperties": False}
 
 
 def _within(name: str, value: Any, check: Check) -> Any:

@@ -163,12 +163,11 @@ def _body(route: Route) -> dict[str, Any] | None:
 
 
 def _schema(form: Form) -> Schema:
-    told: Schema = {"type": "object"} | properties(form.checks, form.required)
+    told: Schema = {"type": "object"}
+    told |= properties(form.checks, form.required, more=form.others is None)
     told["properties"] = {
         name: schema | _introduced(form, name) for name, schema in told["properties"].items()
     }
-    if form.others is None:
-        del told["additionalProperties"]
     return told
 
 

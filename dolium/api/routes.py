@@ -9,6 +9,7 @@ from __future__ import annotations
 from dolium.api.route import Route
 from dolium.api.zun import (
     availability_zones,
+    capsules,
     consoles,
     container_actions,
     container_archives,
@@ -40,6 +41,7 @@ ROUTES: tuple[Route, ...] = (
     *container_networks.ROUTES,
     *container_archives.ROUTES,
     *container_actions.ROUTES,
+    *capsules.ROUTES,
     *hosts.ROUTES,
     *services.ROUTES,
     *events.ROUTES,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from dolium.model.capsule import State
 from dolium.model.container import RestartPolicy, Status, Task
 from dolium.model.network import Address
 
@@ -113,6 +114,36 @@ class Containers(Shape):
     """A page of containers."""
 
     containers: list[Container]
+    next: Next
+
+
+class Capsule(Shape, kw_only=True):
+    """Containers that share a network. Until 1.31 some fields have other names."""
+
+    uuid: str
+    links: Links
+    name: str
+    project_id: str
+    user_id: str
+    cpu: float
+    memory: MiB
+    status: State
+    status_reason: str | None
+    labels: dict[str, str] | None
+    addresses: dict[str, list[Address]] | None
+    restart_policy: RestartPolicy | None
+    annotations: dict[str, Any] | None
+    host: str | UnsetType | None = UNSET
+    created_at: Spaced
+    updated_at: Spaced | None
+    containers: list[Container]
+    init_containers: list[Container]
+
+
+class Capsules(Shape):
+    """A page of capsules."""
+
+    capsules: list[Capsule]
     next: Next
 
 

@@ -21,6 +21,7 @@ from dolium.cli.listening import Tls
 from dolium.clients.account import account
 from dolium.clients.nova import Nova
 from dolium.control.asking import agree
+from dolium.control.capsules import Capsules
 from dolium.control.conductor import Conductor
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
@@ -159,11 +160,20 @@ class Api:
             place=follow,
             claims=arbiter.claims(config, store, deployment),
         )
+        capsules = Capsules(
+            store,
+            clock,
+            config.quota,
+            rng,
+            tenant_runtime=config.engine.tenant_runtime,
+            place=follow,
+        )
         self.policy = Policy(config.api.policy_file)
         streams = Streams(config.api.watchers)
         self.server = Server(
             app.make(
                 containers,
+                capsules,
                 Questions(link, config.engine.execute_timeout_s, config.limits),
                 Consoles(store, clock, link, listening.console_url(config)),
                 Following(store, clock, link),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from dolium.control import rows
 from dolium.model.clock import Clock
 from dolium.model.container import Status
-from dolium.store import actions, containers, hosts, networks, projects, settlements
+from dolium.store import actions, capsules, containers, hosts, networks, projects, settlements
 from dolium.store.containers import Observed
 from dolium.store.settlements import Asked
 from dolium.store.store import Store, Tx
@@ -20,8 +21,8 @@ TOGETHER = 64
 
 def agreed(asked: Sequence[Asked], at: float, tx: Tx) -> int:
     """Their hosts may see them now."""
-    rows = containers.hold(tx, [one.container_uuid for one in asked])
-    claims = settlements.of(tx.connection, [*rows])
+    found = containers.hold(tx, [one.container_uuid for one in asked])
+    claims = settlements.of(tx.connection, [*found])
     away = settlements.away(tx.connection, {one.host for one in asked})
     due = []
     for one in asked:
@@ -36,9 +37,11 @@ def agreed(asked: Sequence[Asked], at: float, tx: Tx) -> int:
     revisions = {host: hosts.stamp(tx, host) for host in sorted({one.host for one in due})}
     for one in due:
         values = {"stage": "ready", "revision": revisions[one.host]}
-        if rows[one.container_uuid].status_reason == WAITS:
+        if found[one.container_uuid].status_reason == WAITS:
             values["status_reason"] = None
         containers.observe(tx, one.container_uuid, values)
+        if found[one.container_uuid].capsule_id:
+            capsules.follow(tx, [one.container_uuid])
     return len(asked)
 
 
@@ -49,15 +52,18 @@ def send_back(one: Asked, last: str | None, at: float, tx: Tx) -> int:
         return 1
     networks.unplug(tx, row.uuid)
     hosts.release(tx, row.uuid)
-    values = {"host": None, "stage": "waiting", "addresses": b"null", "updated_at": at}
+    stage = containers.GATHERING if row.capsule_id else "waiting"
+    values = {"host": None, "stage": stage, "addresses": b"null", "updated_at": at}
     if row.status_reason == WAITS:
         values["status_reason"] = None
     if last is not None:
         values |= {"stage": "nowhere", "status": Status.ERROR.value, "status_reason": last}
         values["task_state"] = None
         actions.close_all(tx, row.uuid, message=actions.FAILED, at=at)
+        if row.capsule_id:
+            rows.strand(tx, row.capsule_id, last, at)
     containers.observe(tx, row.uuid, values)
-    projects.changed(tx, row.project_id, row.uuid, "observed", at)
+    projects.changed(tx, row.project_id, row.uuid, "observed", at, row.capsule_id)
     return 1
 
 
@@ -65,7 +71,7 @@ def explain(one: Asked, at: float, tx: Tx) -> None:
     """Who waits is told for what."""
     if (row := _asking(tx, one)) is not None:
         containers.observe(tx, row.uuid, {"status_reason": WAITS, "updated_at": at})
-        projects.changed(tx, row.project_id, row.uuid, "observed", at)
+        projects.changed(tx, row.project_id, row.uuid, "observed", at, row.capsule_id)
 
 
 def _asking(tx: Tx, one: Asked) -> Observed | None:

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from dolium import conf, errors
-from dolium.control import attachments, claims, rows
+from dolium.control import attachments, claims, parts, rows
 from dolium.control.attachments import Which
 from dolium.control.claims import Claims
 from dolium.control.names import friendly
 from dolium.control.quotas import configured
 from dolium.model import hints, reading, record
+from dolium.model.capsule import Part
 from dolium.model.clock import Clock
 from dolium.model.container import (
     ASKS,
@@ -82,7 +83,8 @@ class Containers:
         with self._store.glance() as connection:
             if is_uuid(ident):
                 row = containers.get(connection, ident)
-                found = [row] if row and project in (None, row.project_id) else []
+                own = row is not None and project in (None, row.project_id)
+                found = [row] if row and own and row.part != Part.SANDBOX else []
             else:
                 found = containers.named(connection, ident, project)
         if not found:
@@ -122,26 +124,7 @@ class Containers:
         if spec.runtime is None and self._tenant_runtime:
             spec = msgspec.structs.replace(spec, runtime=self._tenant_runtime)
         now, uuid = self._clock.now(), self._new_id()
-        values = {
-            "uuid": uuid,
-            "name": name or friendly(self._rng),
-            "project_id": context.project_id,
-            "user_id": context.user_id,
-            "status": Status.CREATING.value,
-            "stage": "waiting",
-            "wanted": (Wanted.RUNNING if run else Wanted.CREATED).value,
-            "generation": 1,
-            "created_generation": 1,
-            "start_epoch": 1 if run else 0,
-            "observed_generation": 0,
-            "fact_epoch": 0,
-            "fact_sequence": 0,
-            "revision": 0,
-            "created_at": now,
-            "look": _encode(_wished(spec)),
-            "addresses": b"null",
-        }
-        values |= _documents(spec)
+        values = fresh(context, uuid, name or friendly(self._rng), spec, run=run, at=now)
         if spec.registry_id:
             values["registry_id"] = spec.registry_id
         named = hints.read(spec.hints).group
@@ -178,6 +161,7 @@ class Containers:
 
         def work(tx: Tx) -> None:
             present = rows.present(tx, row.uuid)
+            rows.alone(present)
             check(verb.value, ASKS[verb].allowed, row.uuid, present.status)
             again = present.host is None and ASKS[verb].starts
             values: dict[str, Any] = {}
@@ -195,12 +179,13 @@ class Containers:
 
         def work(tx: Tx) -> None:
             present = rows.present(tx, row.uuid)
+            rows.alone(present)
             check("rebuild", ASKS[Verb.REBUILD].allowed, row.uuid, present.status)
             run = _runs(tx, present)
             values: dict[str, Any] = {"created_generation": present.generation + 1}
             if image is not None:
                 spec = _spec(present.spec)
-                values |= _documents(msgspec.structs.replace(spec, image=image))
+                values |= documents(msgspec.structs.replace(spec, image=image))
             if not run:
                 values["wanted"] = Wanted.CREATED.value
             if present.host is None:  # it never found one: look for one once more
@@ -224,6 +209,7 @@ class Containers:
 
         def work(tx: Tx) -> None:
             present = rows.present(tx, row.uuid)
+            rows.alone(present)
             check(verb.value, ASKS[verb].allowed, row.uuid, present.status)
             switch(tx, context, present, which, self._clock.now())
 
@@ -250,13 +236,16 @@ class Containers:
         growth = self._grow(row, cpu, memory)
 
         def work(tx: Tx) -> record.Container:
+            capsule = parts.hold(tx, row.capsule_id) if row.capsule_id else None
             present = rows.present(tx, row.uuid)
             check("update", ASKS[Verb.UPDATE].allowed, row.uuid, present.status)
             old = _spec(present.spec)
             new = _resized(old, cpu, memory)
             if auto_heal is not None:
-                new = msgspec.structs.replace(new, auto_heal=auto_heal)
-            values = _documents(new) | {"name": name or present.name}
+                new = msgspec.structs.replace(new, auto_heal=_may_heal(row, auto_heal))
+            values = documents(new) | {"name": name or present.name}
+            if capsule:
+                values |= parts.CLAIMED_BY_SANDBOX
             now = self._clock.now()
             same = (new.cpu, new.memory) == (old.cpu, old.memory)
             if same and new.auto_heal <= old.auto_heal:
@@ -266,7 +255,12 @@ class Containers:
             else:
                 if growth is not None:
                     claims.check(tx, growth)
-                self._resize(tx, present, old, new)
+                if capsule:
+                    whole = capsule.resized(row.uuid, new)
+                    self._resize(tx, capsule.sandbox, capsule.spec, whole)
+                    containers.observe(tx, capsule.sandbox.uuid, documents(whole))
+                else:
+                    self._resize(tx, present, old, new)
                 rows.wish(tx, context, present, Verb.UPDATE, {}, now, values)
             return _must(containers.get(tx.connection, row.uuid), row.uuid)
 
@@ -284,8 +278,11 @@ class Containers:
             raise errors.NotFound(kind="Container", id=row.uuid)
         check("update", ASKS[Verb.UPDATE].allowed, row.uuid, present.status)
         new = _resized(_spec(present.spec), cpu, memory)
+        if row.capsule_id:
+            with self._store.read() as connection:
+                new = parts.read(connection, row.capsule_id).resized(row.uuid, new)
         cpu_m = None if new.cpu_policy == "dedicated" else new.cpu_m
-        return self._claims.grow(row.uuid, cpu_m, new.memory_mib)
+        return self._claims.grow(row.capsule_id or row.uuid, cpu_m, new.memory_mib)
 
     def _resize(self, tx: Tx, present: containers.Observed, old: Spec, new: Spec) -> None:
         alone = old.cpu_policy == "dedicated"
@@ -315,6 +312,7 @@ class Containers:
 
         def work(tx: Tx) -> None:
             present = rows.present(tx, row.uuid)
+            rows.alone(present)
             check("delete", allowed, row.uuid, present.status)
             rows.condemn(tx, context, present, params, self._clock.now())
 
@@ -329,6 +327,12 @@ def _runs(tx: Tx, row: containers.Observed) -> bool:
         return True
     commands = actions.opened(tx.connection, [row.uuid]).get(row.uuid, [])
     return any(ASKS[c.verb].starts or c.params.get("run") for c in commands)
+
+
+def _may_heal(row: record.Container, auto_heal: bool) -> bool:
+    if auto_heal and row.capsule_id:
+        raise errors.Invalid(field="auto_heal", why="A capsule stays on its host.")
+    return auto_heal
 
 
 def _resized(spec: Spec, cpu: float | None, memory: str | None) -> Spec:
@@ -347,7 +351,33 @@ def asked(row: record.Container, what: str) -> str:
     return row.host
 
 
-def _documents(spec: Spec) -> dict[str, Any]:
+def fresh(
+    context: Context, uuid: str, name: str, spec: Spec, *, run: bool, at: float
+) -> dict[str, Any]:
+    """The row of a container that was asked for just now."""
+    return {
+        "uuid": uuid,
+        "name": name,
+        "project_id": context.project_id,
+        "user_id": context.user_id,
+        "status": Status.CREATING.value,
+        "stage": "waiting",
+        "wanted": (Wanted.RUNNING if run else Wanted.CREATED).value,
+        "generation": 1,
+        "created_generation": 1,
+        "start_epoch": 1 if run else 0,
+        "observed_generation": 0,
+        "fact_epoch": 0,
+        "fact_sequence": 0,
+        "revision": 0,
+        "created_at": at,
+        "look": _encode(_wished(spec)),
+        "addresses": b"null",
+    } | documents(spec)
+
+
+def documents(spec: Spec) -> dict[str, Any]:
+    """The columns that a wish is written down in."""
     return {
         "image": spec.image,
         "memory": spec.memory,

@@ -9,12 +9,13 @@ from dolium import conf, errors
 from dolium.control import reconcile
 from dolium.control.registries import Registries
 from dolium.model import reading
+from dolium.model.capsule import Belongs, Part
 from dolium.model.clock import Clock
 from dolium.model.container import Spec, Verb, Wanted
 from dolium.model.host import Hello, Inventory, Welcome
 from dolium.model.registry import Login
 from dolium.model.wish import Ack, Command, Facts, Fate, Page, Wish
-from dolium.store import actions, containers, hosts, liveness, networks
+from dolium.store import actions, capsules, containers, hosts, liveness, networks
 from dolium.store.containers import Observed
 from dolium.store.store import Connection, Store, Tx
 
@@ -185,10 +186,38 @@ def wishes_of(connection: Connection, found: Sequence[Observed]) -> list[Wish]:
     ids = [row.uuid for row in found]
     commands = actions.opened(connection, ids)
     plugged = networks.of_containers(connection, ids)
-    return [_wish(row, commands.get(row.uuid, []), plugged.get(row.uuid)) for row in found]
+    parts = capsules.parts(connection, [row.capsule_id for row in found if row.capsule_id])
+    return [
+        _wish(
+            row,
+            commands.get(row.uuid, []),
+            plugged.get(row.uuid),
+            _belongs(row, parts[row.capsule_id]) if row.capsule_id else None,
+        )
+        for row in found
+    ]
 
 
-def _wish(row: Observed, commands: list[Command], plugged: networks.Plugged | None) -> Wish:
+def _belongs(row: Observed, parts: Sequence[Observed]) -> Belongs:
+    """What the host has to know of the capsule. Init containers start one after another."""
+    return Belongs(
+        capsule=row.capsule_id or "",
+        part=Part(row.part or Part.CONTAINER),
+        after=tuple(
+            each.uuid
+            for each in parts
+            if row.part != Part.SANDBOX and each.part == Part.INIT and each.id < row.id
+        ),
+        parts=tuple(each.uuid for each in parts[1:] if row.part == Part.SANDBOX),
+    )
+
+
+def _wish(
+    row: Observed,
+    commands: list[Command],
+    plugged: networks.Plugged | None,
+    belongs: Belongs | None,
+) -> Wish:
     ports, nets = plugged or ([], [])
     return Wish(
         uuid=row.uuid,
@@ -205,4 +234,5 @@ def _wish(row: Observed, commands: list[Command], plugged: networks.Plugged | No
         commands=tuple(
             c for c in commands if row.wanted != Wanted.DELETED or c.verb is Verb.DELETE
         ),
+        belongs=belongs,
     )

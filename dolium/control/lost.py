@@ -205,7 +205,7 @@ class Lost:
         values = {"status": Status.UNKNOWN.value, "status_reason": reason, "updated_at": now}
         containers.change(tx, uuid, row.generation, values)
         _still_lost(tx, life.name)
-        projects.changed(tx, row.project_id, uuid, "observed", now)
+        projects.changed(tx, row.project_id, uuid, "observed", now, row.capsule_id)
         return False
 
     def _move(self, tx: Tx, row: Observed, life: Life, at: float) -> None:
@@ -305,7 +305,7 @@ def _mark(name: str, uuids: Sequence[str], reason: str, at: float, tx: Tx) -> No
         raise errors.Changed(kind="Host", id=name)
     for row in marked:
         containers.observe(tx, row.uuid, {"revision": revision})
-        projects.changed(tx, row.project_id, row.uuid, "observed", at)
+        projects.changed(tx, row.project_id, row.uuid, "observed", at, row.capsule_id)
 
 
 def _still_lost(tx: Tx, name: str) -> int:

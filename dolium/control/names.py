@@ -1,4 +1,4 @@
-"""Names for who gave none: `<greek letter>-<1..24>-container`."""
+"""Names for who gave none: `<greek letter>-<1..24>-container`, or `-capsule`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ GREEK = (
 )
 
 
-def friendly(rng: random.Random) -> str:
+def friendly(rng: random.Random, noun: str = "container") -> str:
     """A name people can say; names may repeat."""
-    return f"{rng.choice(GREEK)}-{rng.randint(1, 24)}-container"
+    return f"{greek(rng)}-{noun}"
+
+
+def greek(rng: random.Random) -> str:
+    """A letter and a number."""
+    return f"{rng.choice(GREEK)}-{rng.randint(1, 24)}"

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from dolium import errors
+from dolium.control import rows as its_rows
 from dolium.control.networks import Networks, Taken
 from dolium.model import hints, metric, reading, trace
 from dolium.model.clock import Clock
@@ -27,7 +28,16 @@ from dolium.model.network import Port, addresses
 from dolium.model.placing import Amounts, Host, Request, consumer, whole
 from dolium.placing.index import Index
 from dolium.placing.pick import Policy
-from dolium.store import actions, containers, groups, hosts, networks, projects, settlements
+from dolium.store import (
+    actions,
+    capsules,
+    containers,
+    groups,
+    hosts,
+    networks,
+    projects,
+    settlements,
+)
 from dolium.store.hosts import Claim
 from dolium.store.store import Store, Tx
 
@@ -260,13 +270,18 @@ class Placer:
         containers.place(tx, given, asks=self._asks)
         if self._asks:
             tx.hint(settlements.TOPIC)
+        else:
+            capsules.follow(tx, [placed.one.uuid for placed in won if placed.one.request.capsule])
 
     def _give_up(self, tx: Tx, one: Waiting, why: str) -> bool:
         now = self._clock.now()
         if not containers.give_up(tx, one.id, Status.ERROR.value, why, now):
             return False  # somebody else found a host for it, or it is to be deleted
         actions.close_all(tx, one.uuid, message=actions.FAILED, at=now)
-        projects.changed(tx, one.project_id, one.uuid, "observed", now)
+        capsule = one.uuid if one.request.capsule else None
+        if capsule:
+            its_rows.strand(tx, capsule, why, now)
+        projects.changed(tx, one.project_id, one.uuid, "observed", now, capsule)
         return True
 
 
@@ -278,7 +293,7 @@ def _asked_by(tx: Tx, dealt_with: list[Waiting]) -> dict[str, str]:
 
 
 def _waiting(row: containers.Wait, asks: bool) -> Waiting:
-    number, uuid, project_id, cpu_m, memory_mib, disk_gib, document, ended, group = row
+    number, uuid, project_id, cpu_m, memory_mib, disk_gib, document, ended, capsule, group = row
     asked = _asked(document)
     told, alone = _hints(asked.hints), asked.cpu_policy == "dedicated"
     cpu_m = whole(cpu_m) if asks else cpu_m
@@ -291,6 +306,7 @@ def _waiting(row: containers.Wait, asks: bool) -> Waiting:
         cpus=cpu_m // 1000 if alone else 0,
         zone=asked.availability_zone,
         runtime=asked.runtime,
+        capsule=capsule is not None,
         host=asked.requested_host,
         labels=told.labels,
         group=None if group is None else told.of(group),
@@ -324,6 +340,7 @@ def _offer(host: hosts.Host, away: bool) -> Host:
         machine=inventory.hypervisor,
         labels=inventory.labels,
         runtimes=inventory.runtimes,
+        capsules=inventory.capsules,
         disabled=host.disabled,
         up=not away,
         total=Amounts(

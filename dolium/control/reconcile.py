@@ -144,7 +144,7 @@ def apply(
     values = {k: v for k, v in settled.values.items() if v != getattr(row, k)}
     if values:
         values["updated_at"] = at
-        projects.changed(tx, row.project_id, row.uuid, "observed", at)
+        projects.changed(tx, row.project_id, row.uuid, "observed", at, row.capsule_id)
     values |= counters
     if settled.leave:
         containers.observe(tx, row.uuid, values)

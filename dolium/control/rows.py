@@ -6,19 +6,34 @@ from typing import Any
 
 from dolium import errors
 from dolium.model import reading
-from dolium.model.container import ASKS, Spec, Verb
+from dolium.model.capsule import Part
+from dolium.model.container import ASKS, Spec, Status, Verb
 from dolium.model.context import Context
 from dolium.model.quota import Amounts
-from dolium.store import actions, containers, hosts, networks, projects
+from dolium.store import actions, capsules, containers, hosts, networks, projects
 from dolium.store.containers import Observed
 from dolium.store.store import Tx
 
 _spec = reading.reader(Spec)
 
 
-def amounts(spec: Spec) -> Amounts:
-    """What a container takes of its project's quota."""
-    return Amounts(containers=1, cpu_m=spec.cpu_m, memory_mib=spec.memory_mib, disk_gib=spec.disk)
+def amounts(spec: Spec, part: str | None = None) -> Amounts:
+    """What a container takes of its project's quota. Containers of a capsule are counted; CPUs and
+    memory are what the capsule takes as a whole, which stand in its sandbox's spec.
+    """
+    if part not in (None, Part.SANDBOX):
+        return Amounts(containers=1)
+    containers = 0 if part else 1
+    return Amounts(
+        containers=containers, cpu_m=spec.cpu_m, memory_mib=spec.memory_mib, disk_gib=spec.disk
+    )
+
+
+def alone(row: Observed) -> None:
+    """Raise Conflict for a container that can't be changed apart from its capsule."""
+    if row.capsule_id:
+        why = f"Container {row.uuid} belongs to capsule {row.capsule_id}, which starts and stops it"
+        raise errors.Conflict(why=f"{why} and can only be deleted as a whole.")
 
 
 def present(tx: Tx, uuid: str) -> Observed:
@@ -34,7 +49,7 @@ def note(tx: Tx, row: Observed, at: float, values: dict[str, Any]) -> None:
     if row.host:
         values = values | {"revision": hosts.stamp(tx, row.host)}
     containers.change(tx, row.uuid, row.generation, values | {"updated_at": at})
-    projects.changed(tx, row.project_id, row.uuid, "updated", at)
+    projects.changed(tx, row.project_id, row.uuid, "updated", at, row.capsule_id)
 
 
 def wish(
@@ -70,7 +85,7 @@ def wish(
         params=params,
         at=at,
     )
-    projects.changed(tx, row.project_id, row.uuid, verb.value, at)
+    projects.changed(tx, row.project_id, row.uuid, verb.value, at, row.capsule_id)
 
 
 def condemn(tx: Tx, context: Context, row: Observed, params: dict[str, Any], at: float) -> None:
@@ -79,6 +94,14 @@ def condemn(tx: Tx, context: Context, row: Observed, params: dict[str, Any], at:
     wish(tx, context, row, Verb.DELETE, params, at, {"stage": "ready"})
     if row.host is None:
         bury(tx, row, at)
+
+
+def strand(tx: Tx, capsule_id: str, why: str, at: float) -> None:
+    """No host was found for a capsule's sandbox: nor is there one for the others of it."""
+    for row in capsules.parts(tx.connection, [capsule_id])[capsule_id][1:]:
+        actions.close_all(tx, row.uuid, message=actions.FAILED, at=at)
+        values = {"status": Status.ERROR.value, "status_reason": why, "updated_at": at}
+        containers.observe(tx, row.uuid, values)
 
 
 def bury(tx: Tx, row: Observed, at: float) -> None:
@@ -90,7 +113,7 @@ def bury(tx: Tx, row: Observed, at: float) -> None:
         actions.close(tx, command.id, ok=ok, message=None if ok else actions.FAILED, at=at)
     networks.unplug(tx, row.uuid)
     hosts.release(tx, row.uuid)
-    projects.give_back(tx, row.project_id, amounts(_spec(row.spec)))
+    projects.give_back(tx, row.project_id, amounts(_spec(row.spec), row.part))
     if row.host is not None:
         containers.bury(tx, row.uuid, row.host, hosts.stamp(tx, row.host), at)
-    projects.changed(tx, row.project_id, row.uuid, "deleted", at)
+    projects.changed(tx, row.project_id, row.uuid, "deleted", at, row.capsule_id)

@@ -6,14 +6,17 @@ visible in the order of their revisions. A watcher that says which one it saw la
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from dolium import errors
+from dolium.control.parts import Capsule, whole
 from dolium.model import record
+from dolium.model.capsule import Part
 from dolium.model.clock import Clock
-from dolium.store import containers, projects
+from dolium.store import capsules, containers, projects
+from dolium.store.containers import Observed
 from dolium.store.store import Store
 
 MOST_AT_ONCE = 100
@@ -32,6 +35,10 @@ class Change(Struct, frozen=True, kw_only=True):
     at: float
     container: record.Container | None
     """None once it is gone."""
+    capsule: Capsule | None = None
+    """Instead of a container, where a capsule has changed and is not gone."""
+    kind: str = "container"
+    """Or `capsule`."""
 
 
 class Watching:
@@ -75,8 +82,24 @@ class Watching:
             if since == now:
                 return []
             found = projects.changes_after(connection, project_id, since, MOST_AT_ONCE)
-            rows = containers.observed(connection, list({uuid for _, uuid, _, _ in found}))
+            rows = containers.observed(
+                connection, list({uuid for _, uuid, *_, kind in found if not kind})
+            )
+            parts = capsules.parts(connection, {uuid for _, uuid, *_, kind in found if kind})
         return [
-            Change(revision=revision, uuid=uuid, what=what, at=at, container=rows.get(uuid))
-            for revision, uuid, what, at in found
+            Change(
+                revision=revision,
+                uuid=uuid,
+                what=what,
+                at=at,
+                container=rows.get(uuid),
+                capsule=_standing(parts.get(uuid)),
+                kind=kind or "container",
+            )
+            for revision, uuid, what, at, kind in found
         ]
+
+
+def _standing(parts: Sequence[Observed] | None) -> Capsule | None:
+    """A capsule whose sandbox has not gone before the others, as it may with its host."""
+    return whole(parts) if parts and parts[0].part == Part.SANDBOX else None

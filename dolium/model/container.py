@@ -260,6 +260,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     exposed_ports: dict[str, Any] | None = None
     mounts: list[dict[str, Any]] = field(default_factory=list)
     nets: list[dict[str, Any]] = field(default_factory=list)
+    annotations: dict[str, Any] | None = None
+    """A capsule's, kept for who reads it."""
     hints: dict[str, Any] = field(default_factory=dict)
     availability_zone: str | None = None
     requested_host: str | None = None

@@ -40,6 +40,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
 
     verbs: tuple[str, ...] = ()
     """What its agent can be asked for (model.container.Verb); empty: it is older than that."""
+    capsules: bool = False
+    """Whether containers can share a sandbox there; an older agent knows nothing of that."""
 
     @property
     def path(self) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     """CPUs it wants for itself."""
     zone: str | None = None
     runtime: str | None = None
+    capsule: bool = False
+    """Whether it needs a host that takes capsules."""
     labels: dict[str, str] = field(default_factory=dict)
     """Labels the host must bear, each with this value."""
     host: str | None = None
@@ -116,6 +118,8 @@ class Host(Struct, frozen=True, kw_only=True):
     """The physical machine under it; empty: it is one itself."""
     labels: dict[str, str] = field(default_factory=dict)
     runtimes: tuple[str, ...] = ()
+    capsules: bool = False
+    """It takes capsules."""
     disabled: bool = False
     """An operator wants nothing new on it."""
     up: bool = True

@@ -40,6 +40,9 @@ class Container(Struct, frozen=True, gc=False):
     """model.container.Look as JSON: keys the engine knows best."""
     addresses: bytes
     """The `addresses` value as JSON."""
+    capsule_id: str | None
+    part: str | None
+    """A model.capsule.Part, of what belongs to a capsule."""
 
 
 class Moment(Struct, frozen=True, kw_only=True):

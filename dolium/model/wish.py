@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from dolium.model.capsule import Belongs
 from dolium.model.container import Seen, Spec, Task, Verb, Wanted
 from dolium.model.image import Progress
 from dolium.model.network import Network, Port
@@ -46,6 +47,8 @@ class Wish(Struct, frozen=True, kw_only=True):
     networks: tuple[Network, ...] = ()
     commands: tuple[Command, ...] = ()
     """The open actions, oldest first."""
+    belongs: Belongs | None = None
+    """The capsule it is of."""
 
 
 class Page(Struct, frozen=True, kw_only=True):

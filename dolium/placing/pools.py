@@ -21,12 +21,13 @@ class Terms(NamedTuple):
     zone: str | None
     runtime: str | None
     labels: tuple[tuple[str, str], ...]
+    capsule: bool
 
 
 def terms(request: Request) -> Terms:
     """The conditions of a request."""
     labels = tuple(sorted(request.labels.items())) if request.labels else ()
-    return Terms(request.zone, request.runtime, labels)
+    return Terms(request.zone, request.runtime, labels, request.capsule)
 
 
 def meets(host: Host, asked: Terms) -> bool:
@@ -36,6 +37,7 @@ def meets(host: Host, asked: Terms) -> bool:
         and not host.disabled
         and (asked.zone is None or asked.zone == host.zone)
         and (asked.runtime is None or asked.runtime in host.runtimes)
+        and (host.capsules or not asked.capsule)
         and all(host.labels.get(key) == value for key, value in asked.labels)
     )
 

@@ -51,6 +51,7 @@ REASONS: tuple[tuple[Callable[[Known, Request], bool], str], ...] = (
         lambda known, ask: ask.runtime not in (None, *known.host.runtimes),
         "{lacks} runtime {ask.runtime}",
     ),
+    (lambda known, ask: ask.capsule and not known.host.capsules, "{does} not take capsules"),
     (
         lambda known, ask: ask.among is not None and known.host.name not in ask.among,
         "{has} none of the containers of same_host",

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dolium import errors
 from dolium.model import record
+from dolium.model.capsule import Part
 from dolium.store.plain import Among, Bulk, Plain
 from dolium.store.schema import containers as table
 from dolium.store.schema import hosts, tombstones
@@ -20,6 +21,14 @@ from dolium.store.store import Tx
 _WAITING: sa.ColumnClause[str] = sa.literal_column("'waiting'")
 _ASKING: sa.ColumnClause[str] = sa.literal_column("'asking'")
 _READY: sa.ColumnClause[str] = sa.literal_column("'ready'")
+_GATHERING: sa.ColumnClause[str] = sa.literal_column("'gathers'")
+
+GATHERING = "gathers"
+"""The stage of a sandbox that waits for a host. Placers of older versions, which know nothing of
+those who go along with it, leave it alone.
+"""
+
+_WAITS = table.c.stage.in_([_WAITING, _GATHERING])
 
 _READ = tuple(table.c[name] for name in record.Container.__struct_fields__)
 
@@ -49,22 +58,33 @@ def get(connection: sa.Connection, uuid: str) -> record.Container | None:
     return record.Container(*row) if row else None
 
 
+_SANDBOX = table.c.uuid == table.c.capsule_id
+_SHOWN = table.c.part.is_distinct_from(sa.literal_column(f"'{Part.SANDBOX}'"))
+
+
 def named(connection: sa.Connection, name: str, project_id: str | None) -> list[record.Container]:
-    """Those of a name: of one project, or (None) of all."""
-    query = sa.select(*_READ).where(table.c.name == name).limit(2)
+    """Those of a name, but no capsules: of one project, or (None) of all."""
+    query = sa.select(*_READ).where(table.c.name == name, _SHOWN).limit(2)
     if project_id is not None:
         query = query.where(table.c.project_id == project_id)
     return _rows(connection.execute(query))
 
 
 def page(
-    connection: sa.Connection, query: record.Query, project_id: str | None
+    connection: sa.Connection,
+    query: record.Query,
+    project_id: str | None,
+    *,
+    capsules: bool = False,
 ) -> list[record.Container]:
-    """One page of a list; project_id None is all projects."""
+    """One page of a list; project_id None is all projects. capsules: their sandboxes, instead of
+    containers that belong to none.
+    """
     if query.sort_key not in SORTS:
         raise errors.InvalidValue(why=f"The sort_key value '{query.sort_key}' is invalid.")
     down = query.sort_dir == "desc"
-    statement, plain = _listing(project_id is not None, (*query.filters,), query.sort_key, down)
+    of_project, names = project_id is not None, (*query.filters,)
+    statement, plain = _listing(of_project, names, query.sort_key, down, capsules)
     values = {f"{name}_": value for name, value in query.filters.items()}
     values |= {"limit_": query.limit}
     if project_id is not None:
@@ -77,10 +97,11 @@ def page(
 
 @lru_cache(maxsize=64)
 def _listing(
-    of_project: bool, filters: tuple[str, ...], sort_key: str, down: bool
+    of_project: bool, filters: tuple[str, ...], sort_key: str, down: bool, capsules: bool
 ) -> tuple[sa.Select[tuple[Any, ...]], Plain]:
     """The statement of one kind of list: making it costs more than reading a page."""
     statement = sa.select(*_READ).limit(sa.bindparam("limit_"))
+    statement = statement.where(_SANDBOX if capsules else table.c.capsule_id.is_(None))
     if of_project:
         statement = statement.where(table.c.project_id == sa.bindparam("project_"))
     for name in filters:
@@ -199,7 +220,7 @@ def _placing(stage: sa.ColumnClause[str]) -> Bulk:
         },
         lambda given: (
             table.update()
-            .where(table.c.id == given.id_, table.c.stage == _WAITING)
+            .where(table.c.id == given.id_, _WAITS)
             .values(
                 host=given.host,
                 stage=stage,
@@ -225,7 +246,7 @@ def give_up(tx: Tx, number: int, status: str, why: str, at: float) -> bool:
 
 _GIVE_UP = Plain(
     table.update()
-    .where(table.c.id == sa.bindparam("id_"), table.c.stage == _WAITING)
+    .where(table.c.id == sa.bindparam("id_"), _WAITS)
     .values(
         stage=sa.literal_column("'nowhere'"),
         status=sa.bindparam("status_"),
@@ -315,9 +336,9 @@ def hosts_of(
     return {row[0]: row[1] for row in rows}
 
 
-Wait = tuple[int, str, str, int, int, int, bytes, int, int | None]
+Wait = tuple[int, str, str, int, int, int, bytes, int, str | None, int | None]
 """A container that needs a host: number, uuid, project, amounts (milli-CPU, MiB, GiB), spec, how
-many claims of it have ended and group.
+many claims of it have ended, capsule and group.
 """
 
 
@@ -345,16 +366,15 @@ _WAIT = Plain(
         table.c.disk_gib,
         table.c.spec,
         table.c.claims_ended,
+        table.c.capsule_id,
         table.c.group_id,
     )
-    .where(table.c.stage == _WAITING)
+    .where(_WAITS)
     .order_by(table.c.id)
     .limit(sa.bindparam("limit_"))
     .with_for_update(skip_locked=True)
 )
-_ANY_WAITS = Plain(
-    sa.select(table.c.id).where(table.c.stage == _WAITING).limit(sa.literal_column("1"))
-)
+_ANY_WAITS = Plain(sa.select(table.c.id).where(_WAITS).limit(sa.literal_column("1")))
 
 
 def delete(tx: Tx, uuid: str) -> bool:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from dolium.model.host import Standing, standing
+from dolium.store.containers import GATHERING
 from dolium.store.idle import execute
 from dolium.store.schema import actions, containers, hosts
 
@@ -76,7 +77,8 @@ def waiting(connection: sa.Connection, stage: str = "waiting") -> tuple[int, flo
     does.
     """
     since = sa.func.coalesce(containers.c.updated_at, containers.c.created_at)
-    query = sa.select(sa.func.count(), sa.func.min(since)).where(containers.c.stage == stage)
+    stages = [stage, GATHERING] if stage == "waiting" else [stage]
+    query = sa.select(sa.func.count(), sa.func.min(since)).where(containers.c.stage.in_(stages))
     row = connection.execute(query).one()
     return row[0], row[1]
 

@@ -19,6 +19,9 @@ from dolium.store.store import Tx
 _NAMES = {"containers": "containers", "cpu_m": "cpu", "memory_mib": "memory", "disk_gib": "disk"}
 
 
+CAPSULE = "capsule"
+"""The kind of a change that is not a container's."""
+
 _BOUND: sa.ColumnClause[int] = sa.literal_column(str(2**62), sa.BigInteger)
 """What stands for no limit in a comparison."""
 
@@ -53,13 +56,14 @@ _GIVE_BACK = Plain(table.update().where(_THE).values(_ADD))
 _COUNT = Plain(table.update().where(_THE).values(revision=table.c.revision + 1))
 _LOG = Plain(
     changes.insert().from_select(
-        ["project_id", "revision", "container_uuid", "what", "at"],
+        ["project_id", "revision", "container_uuid", "what", "at", "kind"],
         sa.select(
             table.c.id,
             table.c.revision,
             sa.bindparam("container", type_=sa.String),
             sa.bindparam("what_", type_=sa.String),
             sa.bindparam("at_", type_=sa.Double),
+            sa.bindparam("kind_", type_=sa.String),
         ).where(_THE),
     )
 )
@@ -93,10 +97,18 @@ def give_back(tx: Tx, project_id: str, less: Amounts) -> None:
     tx.plain(_GIVE_BACK, values | {"project": project_id})
 
 
-def changed(tx: Tx, project_id: str, container_uuid: str, what: str, at: float) -> None:
-    """Count the project's revision up and write the change down for watchers."""
+def changed(
+    tx: Tx, project_id: str, uuid: str, what: str, at: float, capsule: str | None = None
+) -> None:
+    """Count the project's revision up and write the change down for watchers: that of a container,
+    or, if it belongs to one, of its capsule.
+    """
+    if capsule not in (None, uuid) and what in ("created", "deleted"):
+        what = "updated"
+    change = {"container": capsule or uuid, "what_": what, "at_": at}
+    change["kind_"] = CAPSULE if capsule else None
     tx.plain(_COUNT, {"project": project_id})
-    tx.plain(_LOG, {"project": project_id, "container": container_uuid, "what_": what, "at_": at})
+    tx.plain(_LOG, {"project": project_id} | change)
     tx.hint(f"project:{project_id}")
 
 
@@ -112,7 +124,13 @@ def used(connection: sa.Connection, project_id: str) -> Amounts:
 
 _STANDING = Plain(sa.select(table.c.revision, table.c.horizon).where(_THE))
 _CHANGES = Plain(
-    sa.select(changes.c.revision, changes.c.container_uuid, changes.c.what, changes.c.at)
+    sa.select(
+        changes.c.revision,
+        changes.c.container_uuid,
+        changes.c.what,
+        changes.c.at,
+        changes.c.kind,
+    )
     .where(
         changes.c.project_id == sa.bindparam("project"),
         changes.c.revision > sa.bindparam("since"),
@@ -130,8 +148,8 @@ def standing(connection: sa.Connection, project_id: str) -> tuple[int, int]:
 
 def changes_after(
     connection: sa.Connection, project_id: str, since: int, limit: int
-) -> list[tuple[int, str, str, float]]:
-    """Revision, container, what and when of each change, oldest first."""
+) -> list[tuple[int, str, str, float, str | None]]:
+    """Revision, id, what, when and kind of each change, oldest first."""
     values = {"project": project_id, "since": since, "limit_": limit}
     return [tuple(row) for row in _CHANGES.run(connection, values).fetchall()]
 

@@ -156,10 +156,13 @@ containers = Table(
     Column("placed_reason", Text),
     Column("claims_ended", Integer, nullable=False, server_default="0"),
     Column("registry_id", String(36)),
+    Column("capsule_id", String(36)),  # of the sandbox: its own id
+    Column("part", String(16)),
     Index("ix_containers_project", "project_id", "id"),
     Index("ix_containers_host", "host", "revision"),
     Index("ix_containers_stage", "stage"),
     Index("ix_containers_group", "group_id"),
+    Index("ix_containers_capsule", "capsule_id"),
     sqlite_autoincrement=True,
 )
 
@@ -296,6 +299,7 @@ changes = Table(
     Column("revision", BigInteger, primary_key=True),
     Column("container_uuid", String(36), nullable=False),
     Column("what", String(16), nullable=False),
+    Column("kind", String(16)),  # of thing; null: container
     Column("at", Double, nullable=False),
 )
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolium import conf
+from dolium.api.fields import Schema
 from dolium.api.routes import ROUTES
-from dolium.api.zun import container_spec
+from dolium.api.zun import capsule_template, container_spec
 from dolium.api.zun.containers import FILTERS
 from tests.stories.cloud import Cloud
 
@@ -40,11 +41,28 @@ bodies = st.dictionaries(
     values | nested | st.lists(nested, max_size=2),
     max_size=5,
 )
+
+
+def _some(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
+    """Any values for what is known."""
+    values_ = values | st.lists(nested, max_size=2)
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(schema["properties"], values_))
+
+
+TEMPLATE = capsule_template.creation(conf.Limits()).checks["template"].schema
+METADATA, SPEC = TEMPLATE["properties"]["metadata"], TEMPLATE["properties"]["spec"]
+INSIDE = SPEC["properties"]["containers"]["items"]
+
+
 queries = st.dictionaries(st.sampled_from(PARAMS), st.text(max_size=8) | words, max_size=3)
 versions = st.integers(1, 40)
 
 NAMES = dict.fromkeys(
-    ("request_id", "host", "project", "quota_class", "registry", "network", "image"), "some"
+    (
+        *("request_id", "host", "project", "quota_class", "registry", "network", "image"),
+        "capsule",
+    ),
+    "some",
 )
 """What stands in paths, besides a container's own."""
 
@@ -63,6 +81,30 @@ def test_no_creation_is_a_bug(body: dict[str, Any], image: Any, minor: int) -> N
     sent = {"image": image} | body
     reply = cloud().call("POST", "/v1/containers", body=sent, version=f"1.{minor}", who="root")
     assert reply.status in (202, 400, 403, 404)
+    if reply.status != 202:
+        assert reply.json["errors"][0]["title"]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    template=_some(TEMPLATE),
+    about=_some(METADATA),
+    spec=_some(SPEC),
+    container=_some(INSIDE),
+    minor=versions,
+)
+def test_no_capsule_is_a_bug(
+    template: dict[str, Any],
+    about: dict[str, Any],
+    spec: dict[str, Any],
+    container: dict[str, Any],
+    minor: int,
+) -> None:
+    whole = {"kind": "capsule", "metadata": about} | template
+    whole.setdefault("spec", {"containers": [{"image": "cirros"} | container]} | spec)
+    sent = {"template": whole}
+    reply = cloud().call("POST", "/v1/capsules", body=sent, version=f"1.{minor}", who="root")
+    assert reply.status in (202, 400)
     if reply.status != 202:
         assert reply.json["errors"][0]["title"]
 

@@ -20,7 +20,7 @@ from dolium.api.forms import Form
 from dolium.api.openapi import _schema
 from dolium.api.route import Route
 from dolium.api.routes import ROUTES
-from tests.api.test_routes import NAMES, running
+from tests.api.test_routes import BODIES, NAMES, running
 from tests.control.world import HOST
 from tests.stories.cloud import Cloud
 
@@ -30,6 +30,7 @@ LONG = 5000
 SOUND: dict[str, Any] = {
     "image": "cirros",
     "registry": {"domain": "d.example"},
+    "template": BODIES["/v1/capsules"]["template"],
     "repo": "busybox",
     "repository": "kept",
     "host": HOST,

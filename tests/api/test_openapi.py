@@ -14,7 +14,7 @@ from schemathesis.core.result import Ok
 
 from dolium import conf
 from dolium.api.routes import ROUTES
-from tests.api.test_routes import NAMES
+from tests.api.test_routes import BODIES, NAMES
 from tests.stories import described
 from tests.stories.cloud import Cloud, Reply
 
@@ -39,6 +39,8 @@ def _ready() -> None:
         made.host.look()
     if made.call("GET", "/v1/registries/team", who="root").status == 404:
         made.call("POST", "/v1/registries", body={"registry": {"domain": "d.io", "name": "team"}})
+    if made.call("GET", "/v1/capsules/pod", who="root").status == 404:
+        made.call("POST", "/v1/capsules", body=BODIES["/v1/capsules"])
 
 
 def _sent(case: Any) -> Reply:

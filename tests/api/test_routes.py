@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,19 @@ _ADMINS = {rule.name for rule in RULES if rule.default in (ADMIN, "role:admin")}
 LOOKS = [r for r in GUARDED if r.rule in {rule.name for rule in RULES if rule.default == READ}]
 OPERATORS = [route for route in GUARDED if route.rule in _ADMINS]
 NAMES = {"request_id": "req-1", "host": HOST, "project": "north", "quota_class": "default"}
-NAMES |= {"registry": "team", "network": "net-cloud", "image": "busybox"}
+NAMES |= {"registry": "team", "network": "net-cloud", "image": "busybox", "capsule": "pod"}
 """What stands in paths, besides a container's own."""
-OWNED = [route for route in GUARDED if "{registry}" in route.path]
-BODIES = {"/v1/containers": {"image": "cirros"}, "/v1/registries": {"registry": {"domain": "d.io"}}}
+OWNED = [r for r in GUARDED if "{registry}" in r.path or "{capsule}" in r.path]
+POD = {
+    "kind": "capsule",
+    "metadata": {"name": NAMES["capsule"]},
+    "spec": {"containers": [{"image": "cirros"}]},
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/containers": {"image": "cirros"},
+    "/v1/registries": {"registry": {"domain": "d.io"}},
+    "/v1/capsules": {"template": POD},
+}
 """What creates something, by path."""
 ONE = [route for route in GUARDED if "{container}" in route.path]
 
@@ -50,6 +60,7 @@ def running(cloud: Cloud) -> str:
     cloud.host.look()
     body = {"registry": {"domain": "north.example", "name": NAMES["registry"]}}
     assert cloud.call("POST", "/v1/registries", body=body).status == 201
+    assert cloud.call("POST", "/v1/capsules", body=BODIES["/v1/capsules"]).status == 202
     return str(reply.json["uuid"])
 
 
@@ -86,6 +97,7 @@ def test_another_projects_things_do_not_exist(cloud: Cloud, route: Route) -> Non
     reply = cloud.call(route.verb, _path(route, uuid), who="bob", body=body)
     assert reply.status == 404
     assert "north.example" in cloud.call("GET", "/v1/registries/team").raw.decode()
+    assert cloud.call("GET", "/v1/capsules/pod").json["status"] == "Creating"
 
 
 @pytest.mark.parametrize("route", [r for r in GUARDED if r not in ONE + OWNED + OPERATORS], ids=_id)

@@ -39,6 +39,8 @@ def row(**values: object) -> record.Container:
         "guarded": encode(guarded(spec)),
         "look": encode(Look()),
         "addresses": b"null",
+        "capsule_id": None,
+        "part": None,
     }
     return msgspec.convert(known | values, record.Container)
 

@@ -42,6 +42,8 @@ def rows(draw: st.DrawFn) -> Observed:
         guarded=b"{}",
         look=msgspec.json.encode(Look()),
         addresses=b"null",
+        capsule_id=None,
+        part=None,
         wanted=wanted,
         stage="ready",
         created_generation=1,

@@ -8,6 +8,7 @@ import uuid as uuids
 from collections.abc import Collection, Container
 
 from dolium import conf, errors
+from dolium.control.capsules import Capsules
 from dolium.control.cipher import Cipher, new_key
 from dolium.control.containers import Containers
 from dolium.control.hosts import Hosts
@@ -120,6 +121,7 @@ class World:
         rng = random.Random(1)
         quota = quota or conf.Quota()
         self.containers = Containers(self.store, self.clock, quota, rng)
+        self.capsules = Capsules(self.store, self.clock, quota, rng)
         self.registries = Registries(self.store, self.clock, Cipher([new_key()]))
         self.hosts = Hosts(
             self.store, self.clock, conf.Placing(), "deployment", registries=self.registries
@@ -135,6 +137,7 @@ class World:
             disk_gib=100,
             runtimes=("runc",),
             verbs=tuple(Verb),
+            capsules=True,
         )
         self.sequence = itertools.count(1)
         self.requests = itertools.count(1)

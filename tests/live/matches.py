@@ -11,7 +11,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +32,7 @@ AMOUNTS = ("cpu_m", "memory_mib", "disk_gib")
 LABEL = "label=org.dolium.deployment="
 
 Row = dict[str, Any]
+Address = IPv4Address | IPv6Address
 
 
 class Machine(Protocol):
@@ -92,6 +93,7 @@ class Look:
         self.installation = machine
         self.place = machine.place
         self.containers = self._table("containers")
+        self.by_uuid = {row["uuid"]: row for row in self.containers}
         self.boxes = {box["Name"].lstrip("/"): box for box in self._boxes()}
 
     def differences(self) -> Iterator[str]:
@@ -131,7 +133,7 @@ class Look:
                 yield f"{what} is to be deleted and still there"
             if row["task_state"] is not None:
                 yield f"{what} is still busy with {row['task_state']}"
-            if row["stage"] == "waiting":
+            if row["stage"] in ("waiting", "gathers", "follows"):
                 yield f"{what} has no host yet"
             if row["status"] == "Error" and not row["status_reason"]:
                 yield f"{what} is in Error without a reason"
@@ -140,7 +142,12 @@ class Look:
                 yield f"action {action['verb']} of {action['container_uuid']} is open"
 
     def _sums(self) -> Iterator[str]:
-        placed = {row["uuid"]: row for row in self.containers if row["host"]}
+        # One of a capsule claims nothing and has no port: its sandbox has both, and is not counted.
+        placed = {
+            row["uuid"]: row
+            for row in self.containers
+            if row["host"] and row["part"] not in ("init", "container")
+        }
         claims = {claim["container_uuid"]: claim for claim in self._table("claims")}
         yield from _differ("claims", claims, placed)
         for host in self._table("hosts"):
@@ -151,7 +158,8 @@ class Look:
         for project in self._table("projects"):
             own = [row for row in self.containers if row["project_id"] == project["id"]]
             sums = {name: sum(row[name] for row in own) for name in AMOUNTS}
-            for name, total in (sums | {"containers": len(own)}).items():
+            counted = sum(row["part"] != "sandbox" for row in own)
+            for name, total in (sums | {"containers": counted}).items():
                 if project[f"used_{name}"] != total:
                     used = project[f"used_{name}"]
                     yield f"project {project['id']} has used {used} {name}, rows say {total}"
@@ -186,11 +194,7 @@ class Look:
 
     def _addresses(self, name: str, row: Row, box: Row) -> Iterator[str]:
         """What the API shows, what the engine knows, and what the kernel has inside."""
-        wished = {
-            ip_address(each["addr"])
-            for some in (msgspec.json.decode(row["addresses"]) or {}).values()
-            for each in some
-        }
+        wished = self._wished(row)
         known = {
             ip_address(settings[key])
             for settings in box["NetworkSettings"]["Networks"].values()
@@ -207,8 +211,17 @@ class Look:
             for each in link.get("addr_info", ())
             if each.get("scope") == "global"
         }
+        if row["capsule_id"]:
+            wished = self._wished(self.by_uuid[row["capsule_id"]])
         if inside != wished:
             yield f"{name} has {inside} inside, {wished} in the database"
+
+    def _wished(self, row: Row) -> set[Address]:
+        return {
+            ip_address(each["addr"])
+            for some in (msgspec.json.decode(row["addresses"]) or {}).values()
+            for each in some
+        }
 
     def _networks(self) -> Iterator[str]:
         mine = f"{LABEL}{self.installation.deployment}"

@@ -18,6 +18,7 @@ from dolium import conf, errors
 from dolium.api import app
 from dolium.api.policy import Policy
 from dolium.cli import logs, watching
+from dolium.control.capsules import Capsules
 from dolium.control.cipher import Cipher, new_key
 from dolium.control.consoles import Consoles
 from dolium.control.following import Following
@@ -49,6 +50,7 @@ class Api:
         watching.agent(self.registry, cloud.agent)
         self._app = app.make(
             cloud.containers,
+            Capsules(store, cloud.side.clock, conf.Quota()),
             cloud.questions,
             Consoles(store, cloud.side.clock, cloud.side.link, "ws://x/"),
             Following(store, cloud.side.clock, cloud.side.link),

@@ -23,7 +23,7 @@ from tests.perf.figure import Figure
 ALONE = ("placing", "durable", "answers", "lifetime", "outages", "remote")
 """Modules that need no installation of their own; what else they lack, they say."""
 
-IN_LAB = ("restart", "memory", "imports", "starts", "rate")
+IN_LAB = ("restart", "memory", "imports", "starts", "capsules", "rate")
 """Modules that measure a whole installation, in this order: the first ones want it fresh."""
 
 

@@ -19,6 +19,7 @@ from dolium import conf, errors
 from dolium.api import app, auth
 from dolium.api.policy import Policy
 from dolium.api.server import Server
+from dolium.control.capsules import Capsules
 from dolium.control.cipher import Cipher, new_key
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
@@ -62,6 +63,7 @@ def dolium(folder: Path) -> app.Wsgi:
     policy.warm()
     return app.make(
         containers=Containers(store, clock, config.quota),
+        capsules=Capsules(store, clock, config.quota),
         questions=Questions(Nobody(), config.engine.execute_timeout_s),
         consoles=Consoles(store, clock, Nobody(), "ws://127.0.0.1:6784/"),
         following=Following(store, clock, Nobody()),

@@ -42,6 +42,8 @@ PROFILES: tuple[dict[str, float], ...] = (
     {**ABSENT, "off": 4, "races": 0.4, "kills": 0.1},
     {**ABSENT, "off": 2, "cut": 2, "link": 0.1, "store": 0.05, "wake": 4, "kills": 0.15},
     {**ABSENT, "off": 3, "cut": 2, "lie": 2, "snapshot": 6, "restore": 4},
+    {"capsule": 6, "uncapsule": 2, "kills": 0.15, "link": 0.1, "engine": 0.05, "create": 1},
+    {**ABSENT, "capsule": 6, "uncapsule": 2, "off": 2, "kills": 0.1, "races": 0.2},
 )
 """How likely what goes wrong; one schedule has one of these, so that some things go far.
 

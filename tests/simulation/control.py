@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import sqlalchemy as sa
 
 from dolium import conf, errors
+from dolium.control.capsules import Capsules
 from dolium.control.containers import Containers
 from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
@@ -335,6 +336,9 @@ class Process:
             rng,
             new_id=outside.new_id,
             place=self.placer.follow if rng.random() < 0.5 else None,
+        )
+        self.capsules = Capsules(
+            store, self.clock, quota, rng, new_id=outside.new_id, place=self.containers._place
         )
         self.heartbeats = Heartbeats(store, self.clock)
         placing = conf.Placing(cpu_ratio=1.0)

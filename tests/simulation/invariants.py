@@ -14,6 +14,7 @@ from dolium.control.rows import amounts
 from dolium.model.container import ASKS, Spec, State, Status, Verb, Wanted, engine_name
 from dolium.store import containers
 from dolium.store.containers import Observed
+from tests.simulation import capsules
 from tests.simulation.control import QUOTA
 from tests.simulation.machines import STRANGER, Machine
 from tests.simulation.world import World
@@ -54,6 +55,8 @@ def table(world: World, name: str) -> list[dict[str, Any]]:
 def always(world: World) -> None:
     """What no kill and no fault may break for a moment."""
     owners: dict[str, str | None] = dict(world.store.rows("SELECT uuid, host FROM containers"))
+    parts = "SELECT uuid, capsule_id FROM containers WHERE capsule_id IS NOT NULL"
+    world.capsule_of.update(dict(world.store.rows(parts)))
     places: dict[str, list[str]] = {}
     users: dict[tuple[str, str], list[str]] = {}
     for machine in world.machines:
@@ -136,15 +139,17 @@ class Watcher:
             self._revision,
         )
         rows = self._store.rows(
-            "SELECT uuid, status, status_reason, task_state, started_at, cpu_m"
+            "SELECT uuid, status, status_reason, task_state, started_at, cpu_m, capsule_id"
             " FROM containers WHERE project_id = ?",
             self._project,
         )
         now = {row[0]: row for row in rows}
+        capsule_of = {row[0]: row[-1] for row in [*rows, *self._known.values()] if row[-1]}
         if self._revision >= horizon:  # who is behind it reads everything again
             numbers = [row[0] for row in told]
             holds(numbers == list(range(self._revision + 1, revision + 1)), "a revision is missing")
             moved = {u for u in now.keys() | self._known.keys() if now.get(u) != self._known.get(u)}
+            moved = {capsule_of.get(uuid, uuid) for uuid in moved}
             holds(moved <= {row[1] for row in told}, f"changes nobody was told of: {moved}")
         self._revision, self._known = revision, now
 
@@ -194,7 +199,10 @@ def calm(world: World) -> None:
     _starts(world)
     _signals(world)
     for machine in world.machines:
-        _leftovers(machine, [row for row in rows if row.host == machine.name])
+        here = [row for row in rows if row.host == machine.name]
+        _leftovers(machine, here)
+        wrong = capsules.together(machine, here)
+        holds(not wrong, "; ".join(wrong))
         _cpus(machine)
 
 
@@ -265,14 +273,14 @@ def _killed(world: World, uuid: str, *, unsure: bool = False) -> bool:
 def _may_rest(spec: Spec, exit_code: int | None) -> bool:
     """Whether the restart policy leaves a container alone that ended by itself."""
     policy = spec.restart_policy
-    if policy is None:
+    if policy is None or policy.name == "no":
         return True
     return policy.name == "on-failure" and (exit_code == 0 or policy.retries != "0")
 
 
 def _sums(world: World, rows: list[Observed]) -> None:
     claims = {claim["container_uuid"]: claim for claim in table(world, "claims")}
-    placed = {row.uuid for row in rows if row.host is not None}
+    placed = {row.uuid for row in rows if row.host and row.part not in capsules.CONTAINERS}
     holds(claims.keys() == placed, f"claims of {claims.keys() ^ placed}")
     for host in table(world, "hosts"):
         for name in ("cpu_m", "memory_mib", "disk_gib", "dedicated"):
@@ -282,14 +290,15 @@ def _sums(world: World, rows: list[Observed]) -> None:
             holds(used <= host[f"total_{name}"], f"{host['name']}: {name} overfull")
     for project in table(world, "projects"):
         own = [
-            amounts(msgspec.json.decode(row.spec, type=Spec))
+            amounts(msgspec.json.decode(row.spec, type=Spec), row.part)
             for row in rows
             if row.project_id == project["id"]
         ]
         for name in ("containers", "cpu_m", "memory_mib", "disk_gib"):
             total, used = sum(getattr(a, name) for a in own), project[f"used_{name}"]
             holds(used == total, f"project {project['id']}: {name} {used}, rows {total}")
-        holds(len(own) <= QUOTA, f"project {project['id']}: {len(own)} containers")
+        number = sum(each.containers for each in own)
+        holds(number <= QUOTA, f"project {project['id']}: {number} containers")
     ports = {port["container_uuid"]: port["uuid"] for port in table(world, "ports")}
     holds(ports.keys() == placed, f"ports of {ports.keys() ^ placed}")
     owners = {address["port_uuid"] for address in table(world, "addresses")}
@@ -320,6 +329,9 @@ def _starts(world: World) -> None:
                 reasons[uuid] += causes.count("own")
         reasons.update(machine.engine.lost)
         reasons.update(machine.forgot)
+    for uuid, capsule in world.capsule_of.items():  # it follows its sandbox
+        if uuid != capsule:
+            reasons[uuid] += len(begun.get(capsule, ()))
     for action in table(world, "actions"):
         uuid = action["container_uuid"]
         if not _asked_starts(action):

@@ -87,9 +87,16 @@ class Engine(Fake):
     def _name(self, handle: str) -> str:
         return next((box.name for box in self.boxes.values() if box.handle == handle), "")
 
-    def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
+    def create(
+        self,
+        name: str,
+        spec: Spec,
+        plugs: tuple[Plug, ...],
+        labels: Labels,
+        sandbox: str | None = None,
+    ) -> str:
         make = super().create
-        return str(self._order("create", name, lambda: make(name, spec, plugs, labels)))
+        return str(self._order("create", name, lambda: make(name, spec, plugs, labels, sandbox)))
 
     def start(self, handle: str) -> None:
         really, name = super().start, self._name(handle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dolium.model.container import Status
-from tests.simulation import invariants
+from tests.simulation import capsules, invariants
 from tests.simulation.control import FragileStore
 from tests.simulation.invariants import HostWatcher, Watcher
 from tests.simulation.world import PROJECTS, World
@@ -45,6 +45,7 @@ def _play(world: World) -> None:
         world.calm(2)
     for row in world.rows():
         world.process().containers.delete(world.who(), row, force=True)
+    capsules.clear(world)
     world.calm()
     invariants.empty(world)
     for watcher in watchers:

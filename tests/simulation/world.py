@@ -13,7 +13,7 @@ from dolium.link.local import LocalControl
 from dolium.model import record
 from dolium.model.container import ASKS, Verb
 from dolium.model.context import Context
-from tests.simulation import absence, users
+from tests.simulation import absence, capsules, users
 from tests.simulation.absence import TICK_S, Switch
 from tests.simulation.chaos import Chaos, ControlKilled, Wire
 from tests.simulation.control import FragileStore, Outside, Process
@@ -51,7 +51,10 @@ class World:
         """Whether an engine died or was taken down: what ended unseen before may come back."""
         self.policies: dict[str, str | None] = {}
         """The restart policy of each container that was asked for."""
-        self._policy: str | None = None
+        self.policy: str | None = None
+        """Of what is made next."""
+        self.capsule_of: dict[str, str] = {}
+        """Of each container that belongs to one."""
         self.gone: set[str] = set()
         """Hosts declared gone, whose containers may live elsewhere although they live there."""
         self.absent = "watch" in self.chaos.bad
@@ -80,7 +83,7 @@ class World:
 
     def _new_id(self) -> str:
         uuid = str(uuids.UUID(int=self.rng.getrandbits(128), version=4))
-        self.policies[uuid] = self._policy
+        self.policies[uuid] = self.policy
         return uuid
 
     def _heal_id(self) -> str:
@@ -168,7 +171,7 @@ class World:
             row = process.containers.create(self.who(project), "c", spec, run)
             return f"{row.uuid[:4]} run={run} {spec.command} {policy} {spec.hints}"
 
-        self._policy = policy
+        self.policy = policy
         self.attempt("user creates", ask)
 
     def verb(self) -> None:
@@ -422,6 +425,8 @@ class World:
         (absence.tell, 0),
         (absence.lie, 0),
         (remake, 6),
+        (capsules.capsule, 0),
+        (capsules.uncapsule, 0),
     )
     """What happens, and how often. Whatever else can befall a Dolium is a method and a row here;
     a profile (chaos.py) may give a row another weight.

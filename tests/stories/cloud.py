@@ -95,6 +95,7 @@ class Cloud:
         self.registry.read(Figures(self.world.store, self.world.clock).read)
         self.app = make(
             containers=self.world.containers,
+            capsules=self.world.capsules,
             questions=Questions(link, 5.0, options.limits),
             consoles=Consoles(self.world.store, self.world.clock, link, "ws://dolium.test:6784/"),
             following=Following(self.world.store, self.world.clock, link),

@@ -12,9 +12,13 @@ import msgspec
 from dolium import conf
 from dolium.api import openapi
 from dolium.api.routes import ROUTES
+from dolium.api.zun.capsule_view import LEGACY_UNTIL
 from dolium.api.zun.container_networks import FIXED_IPS_SINCE
 
-_VERSIONED = {"/v1/containers/{container}/network_list": FIXED_IPS_SINCE}
+_VERSIONED = {
+    "/v1/containers/{container}/network_list": FIXED_IPS_SINCE,
+    **dict.fromkeys(("/v1/capsules", "/v1/capsules/{capsule}"), LEGACY_UNTIL + 1),
+}
 """What is answered otherwise before a minor version; the document describes the newest."""
 
 

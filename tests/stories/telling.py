@@ -14,7 +14,8 @@
       headers: {location: /containers/}      these headers contain this text
       error: [schema-validation-error, "Invalid input for field 'memory'"]
                                              code, and how the text begins
-      keep: {web: uuid}                      names for members of the answer: <web> from now on
+      keep: {web: uuid}                      names for members of the answer: <web> from now on;
+                                             `containers.0.uuid` lies deeper
       later: {status: Running}               the host works; then a GET of the path shows this
       each: [{field: cpu}, {field: disk}]    the step is repeated; <field> is filled in
 
@@ -88,7 +89,7 @@ class Telling:
             self._names[name] = (
                 reply.headers[member.removeprefix("header ")]
                 if member.startswith("header ")
-                else told[member]
+                else _deep(told, member)
             )
         if "later" in step:
             self._cloud.host.look()
@@ -139,6 +140,12 @@ class Telling:
         if whole and whole[1] in names:
             return names[whole[1]]
         return re.sub(r"<(\w+)>", lambda m: str(names.get(m[1], m[0])), value)
+
+
+def _deep(told: Any, path: str) -> Any:
+    for part in path.split("."):
+        told = told[int(part) if isinstance(told, list) else part]
+    return told
 
 
 def _same(expected: Any, told: Any) -> bool:

@@ -85,7 +85,7 @@ def detail(row: record.Container, now: float) -> str | None:
 
 def one(row: record.Container, hidden: frozenset[str], now: float, prefix: str) -> bytes:
     """A container with its links."""
-    plain = _bytes(row, hidden, now)
+    plain = bare(row, hidden, now)
     path = f"containers/{row.uuid}"
     links = _encode(
         [
@@ -102,11 +102,12 @@ def page(
     rows: Iterable[record.Container], hidden: frozenset[str], now: float, next_page: str | None
 ) -> bytes:
     """A list of containers, without links."""
-    items = b",".join([_bytes(row, hidden, now) for row in rows])
+    items = b",".join([bare(row, hidden, now) for row in rows])
     return b"".join((b'{"containers":[', items, b'],"next":', _encode(next_page), b"}"))
 
 
-def _bytes(row: record.Container, hidden: frozenset[str], now: float) -> bytes:
+def bare(row: record.Container, hidden: frozenset[str], now: float) -> bytes:
+    """A container without links."""
     head = _encode(
         _Head(
             row.uuid,

@@ -1,8 +1,11 @@
-"""Watching a project: changes of its containers as server-sent events. An addition to Zun's API.
+"""Watching a project: changes of what it has as server-sent events. An addition to Zun's API.
 
     id: 42
     event: container
     data: {"revision": 42, "uuid": "...", "what": "observed", "at": "...", "status": "Running", ...}
+
+The event of a capsule is named `capsule`; whatever happens to one of its containers is a change of
+the capsule, as no list shows that container.
 
 Whoever lost the connection comes back with the last id (header `Last-Event-ID`, or `since=42`) and
 misses nothing; browsers' EventSource does so by itself (html.spec.whatwg.org, 9.2).
@@ -22,6 +25,7 @@ from dolium.api.forms import Form
 from dolium.api.route import Route
 from dolium.api.zun.container_view import detail, spaced
 from dolium.control.watching import Change
+from dolium.model import capsule
 
 LONGEST_S = 600
 """After so long the answer ends, and the token has to be shown again."""
@@ -66,7 +70,7 @@ def _chunks(call: Call, project_id: str, since: int, seconds: int) -> Generator[
             return
         for change in found:
             since = change.revision
-            yield _event(since, "container", _told(change, clock.now()))
+            yield _event(since, change.kind, _told(change, clock.now()))
         if found:
             continue
         if clock.monotonic() >= end:
@@ -82,6 +86,9 @@ def _told(change: Change, now: float) -> dict[str, Any]:
         "at": spaced(change.at),
     }
     names = ("name", "status", "status_reason", "task_state")
+    if (whole := change.capsule) is not None:
+        state, why = capsule.state(whole.parts).value, capsule.reason(whole.parts)
+        return told | dict(zip(names, (whole.sandbox.name, state, why, None), strict=True))
     row = change.container
     told |= {name: getattr(row, name) if row else None for name in names}
     return told | {"status_detail": detail(row, now) if row else None}

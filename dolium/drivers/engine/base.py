@@ -125,7 +125,7 @@ class Engine(ABC):
     name: ClassVar[str]
     can: ClassVar[frozenset[str]] = frozenset()
     """Capabilities: `plugin-networks`, `pause`, `update`, `pin`, `stats`, `top`, `archive`,
-    `disk-quota`, `events`. What is missing here is skipped by the conformance suite and
+    `disk-quota`, `events`, `sandbox`. What is missing here is skipped by the conformance suite and
     answered 409."""
 
     @abstractmethod
@@ -194,11 +194,27 @@ class Engine(ABC):
         """In the periodic look: ids of our networks that the engine knows."""
 
     @abstractmethod
-    def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
+    def sandbox_image(self) -> str:
+        """Before a sandbox is created: make the image that does nothing present; returns its
+        name.
+        """
+
+    @abstractmethod
+    def create(
+        self,
+        name: str,
+        spec: Spec,
+        plugs: tuple[Plug, ...],
+        labels: Labels,
+        sandbox: str | None = None,
+    ) -> str:
         """After the image is there: make the container, not started; returns the handle.
 
         A container of that name with equal labels is adopted. No plugs: network `none`. The files
         of the spec are in it, and folders around them.
+
+        sandbox: the name of the container whose network and IPC it shares, which exists and
+        has to run when it is started; with its own name it is made to be shared.
         """
 
     @abstractmethod

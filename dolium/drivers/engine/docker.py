@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from dolium import errors
-from dolium.drivers.engine import base, docker_logs
+from dolium.drivers.engine import base, docker_logs, docker_sandbox
 from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.docker_archives import Archives
@@ -57,7 +57,10 @@ class Docker(base.Engine):
 
     name: ClassVar[str] = "docker"
     can: ClassVar[frozenset[str]] = frozenset(
-        {"plugin-networks", "pause", "update", "pin", "stats", "top", "archive", "events"}
+        {
+            *("plugin-networks", "pause", "update", "pin", "stats", "top", "archive"),
+            *("events", "sandbox"),
+        }
     )
     Options = DockerOptions
     what: ClassVar[str] = WHAT
@@ -145,13 +148,27 @@ class Docker(base.Engine):
 
     # --- the life of a container -------------------------------------------------------------
 
+    def sandbox_image(self) -> str:
+        """See base."""
+        return docker_sandbox.present(self._client, lambda: self.facts().architecture)
+
     def create(
-        self, name: str, spec: Spec, plugs: tuple[base.Plug, ...], labels: base.Labels
+        self,
+        name: str,
+        spec: Spec,
+        plugs: tuple[base.Plug, ...],
+        labels: base.Labels,
+        sandbox: str | None = None,
     ) -> str:
         """See base."""
+        body = self._body(spec, plugs, labels)
+        if sandbox == name:
+            bodies.share(body)
+        elif sandbox:
+            bodies.join(body, sandbox)
         with Undo() as undo:
             try:
-                handle = self._create(name, self._body(spec, plugs, labels))
+                handle = self._create(name, body)
                 undo(self.remove, handle)
                 connected: set[str] = set()
             except _Exists:

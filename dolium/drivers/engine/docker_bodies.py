@@ -87,6 +87,30 @@ def container(
     }
 
 
+def share(body: dict[str, Any]) -> None:
+    """Make of a container's body that of a sandbox. Its program needs nothing, says nothing, and
+    is nobody else's: what limits and filters would make of it costs a tenth of its start.
+    """
+    body["HostConfig"] |= {
+        "IpcMode": "shareable",
+        "LogConfig": {"Type": "none"},
+        "CapDrop": ["ALL"],
+        "ReadonlyRootfs": True,
+        "SecurityOpt": ["no-new-privileges", "seccomp=unconfined"],
+    }
+    for limit in ("CpuPeriod", "CpuQuota", "CpuShares", "Memory", "MemorySwap"):
+        del body["HostConfig"][limit]
+
+
+def join(body: dict[str, Any], sandbox: str) -> None:
+    """Put a container into another one's network, with its names and addresses, and IPC. Docker
+    has no ports of its own for such a one, and no hostname.
+    """
+    body |= {"Hostname": "", "ExposedPorts": {}, "NetworkingConfig": {}}
+    shared = f"container:{sandbox}"
+    body["HostConfig"] |= {"NetworkMode": shared, "IpcMode": shared}
+
+
 def _host(
     spec: Spec,
     plugs: tuple[Plug, ...],

@@ -26,6 +26,7 @@ from dolium.model.registry import Login
 __all__ = ["Box", "Fake", "FakeOptions", "Image"]
 
 _MIB = 1 << 20
+SANDBOX = "dolium/sandbox:1"
 
 
 class FakeOptions(Struct, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ class Fake(Logs, base.Engine):
     can: ClassVar[frozenset[str]] = frozenset(
         {
             *("plugin-networks", "pause", "update", "pin", "stats", "top", "archive"),
-            *("disk-quota", "events"),
+            *("disk-quota", "events", "sandbox"),
         }
     )
     Options = FakeOptions
@@ -148,8 +149,19 @@ class Fake(Logs, base.Engine):
         return [uuid for uuid, entry in self.networks.items() if entry[2] == deployment]
 
     @asked
+    def sandbox_image(self) -> str:
+        """See base."""
+        self.images.setdefault(SANDBOX, Image(command=("top",)))
+        return SANDBOX
+
+    @asked
     def create(
-        self, name: str, spec: Spec, plugs: tuple[base.Plug, ...], labels: base.Labels
+        self,
+        name: str,
+        spec: Spec,
+        plugs: tuple[base.Plug, ...],
+        labels: base.Labels,
+        sandbox: str | None = None,
     ) -> str:
         """See base."""
         if box := self.boxes.get(name):
@@ -169,6 +181,8 @@ class Fake(Logs, base.Engine):
             labels=labels,
             image=image,
         )
+        if sandbox not in (None, name):
+            box.sandbox = self._named(str(sandbox)).handle
         for path, content in spec.files:
             fake_files.inject(box.files, path, content)
         self.boxes[name] = box
@@ -183,6 +197,8 @@ class Fake(Logs, base.Engine):
             return
         if box.state is State.PAUSED:
             raise errors.Refused(why=f"Container {box.name} is paused")
+        if box.sandbox and not self._box(box.sandbox).alive:
+            raise errors.Refused(why="cannot join network of a non running container")
         try:
             made = plan(box.argv, box.environment, box.spec.interactive)
         except NoProgram as missing:

@@ -66,6 +66,8 @@ class Box:
     state: State = State.CREATED
     cpus: tuple[int, ...] = ()
     """It may use these only; empty: all."""
+    sandbox: str = ""
+    """The handle of whose network it shares."""
     unwired: bool = False
     """A network of it was forgotten since it was made."""
     plan: Plan = field(default_factory=Plan)
@@ -344,6 +346,11 @@ class Fate:
             if box.handle == handle:
                 return box
         raise errors.Absent(what=f"Container {handle[:12]}")
+
+    def _named(self, name: str) -> Box:
+        if name not in self.boxes:
+            raise errors.Absent(what=f"Container {name}")
+        return self.boxes[name]
 
     def _running(self, handle: str) -> Box:
         box = self._box(handle)

@@ -46,10 +46,23 @@ class Podman(Docker):
     def disconnect(self, handle: str, network_uuid: str) -> None:
         """See base. It is on none."""
 
-    def create(self, name: str, spec: Spec, plugs: tuple[Plug, ...], labels: Labels) -> str:
+    def sandbox_image(self) -> str:
+        """See base."""
+        raise errors.NotOffered(driver=self.name, what="capsules")
+
+    def create(
+        self,
+        name: str,
+        spec: Spec,
+        plugs: tuple[Plug, ...],
+        labels: Labels,
+        sandbox: str | None = None,
+    ) -> str:
         """See base. What would be ignored is refused."""
         if plugs:
             raise errors.NotOffered(driver=self.name, what="networks of ours")
+        if sandbox:
+            raise errors.NotOffered(driver=self.name, what="capsules")
         runtime = spec.runtime or self.options.tenant_runtime
         if runtime and runtime not in self.facts().runtimes:
             raise errors.NotOffered(driver=self.name, what=f"runtime {runtime}")

@@ -1,0 +1,72 @@
+"""From POST to Running: a capsule of two containers beside one container, on the same engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from tests.perf import wire
+from tests.perf.figure import Figure, Samples, alternate, ms, ratio, raw
+from tests.perf.lab import Lab
+from tests.perf.plain import IMAGE
+from tests.perf.starts import LOOK_S, PATIENT
+
+ROUNDS, WARM = 12, 2
+BUDGET = 1.30
+
+LIMITS = {"cpu": 0.5, "memory": 64}
+ENDS = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
+"""Ends at once when asked to: a capsule is deleted as patiently as it was written."""
+
+
+def measure(lab: Lab) -> Iterable[Figure]:
+    """Image, limits and ways of looking are the same on both sides."""
+    client = lab.installation.client("admin-openrc")
+    starts: dict[str, list[float]] = {"containers": [], "capsules": []}
+
+    def waited(kind: str, uuid: str, begun: float) -> float:
+        # Who looks all the time takes a tenth of the machine from what he waits for.
+        time.sleep(PATIENT * min(starts[kind], default=0.0))
+        path = f"/v1/{kind}/{uuid}"
+        wire.wait(lambda: _runs(client.ask("GET", path)), f"{kind} run", step_s=LOOK_S)
+        took = time.perf_counter() - begun
+        starts[kind].append(took)
+        client.raw("DELETE", f"{path}?stop=true" if kind == "containers" else path)
+        wire.wait(lambda: client.raw("GET", path)[0] == 404, f"{kind} are gone", step_s=LOOK_S)
+        return took
+
+    def capsule() -> float:
+        begun = time.perf_counter()
+        one = {"image": IMAGE, "command": ENDS, "resources": {"requests": LIMITS}}
+        spec = {"containers": [one, one]}
+        template = {"kind": "capsule", "metadata": {"name": "bench"}, "spec": spec}
+        asked = client.ask("POST", "/v1/capsules", {"template": template})
+        return waited("capsules", str(asked["uuid"]), begun)
+
+    def container() -> float:
+        begun = time.perf_counter()
+        body = {"name": "bench", "image": IMAGE, "command": ENDS} | LIMITS
+        asked = client.ask("POST", "/v1/containers?run=true", body)
+        return waited("containers", str(asked["uuid"]), begun)
+
+    alternate(WARM, capsule, container)
+    mine, one = alternate(ROUNDS, capsule, container)
+    yield Figure(
+        name="start-capsule",
+        what="POST to Running of a capsule of two containers, over one container",
+        ours=_shown(mine),
+        peer=f"one container: {_shown(one)}",
+        value=ratio(mine, one),
+        target=BUDGET,
+        raw=raw(ours_s=mine.values, peer_s=one.values),
+    )
+
+
+def _runs(shown: dict[str, Any]) -> bool:
+    assert shown["status"] != "Error", shown["status_reason"]
+    return bool(shown["status"] == "Running")
+
+
+def _shown(samples: Samples) -> str:
+    return f"{ms(samples.p50)} / {ms(samples.p95)} (p50/p95)"
