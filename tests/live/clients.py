@@ -60,12 +60,14 @@ class Clients:
         assert said.status == status, f"{program} {arguments}: {said.status} {said.output}"
         return said.output
 
-    def say(self, program: str, *arguments: str, folder: Path = FOLDER) -> Said:
-        """Run a command line in a folder, whatever comes of it."""
+    def say(
+        self, program: str, *arguments: str, folder: Path = FOLDER, rc: dict[str, str] | None = None
+    ) -> Said:
+        """Run a command line in a folder, whatever comes of it; rc: signed in as somebody else."""
         request = {
             "program": program,
             "arguments": arguments,
-            "environment": self._environment,
+            "environment": self._environment | (rc or {}),
             "folder": str(folder),
         }
         assert self._warm.stdin and self._warm.stdout
