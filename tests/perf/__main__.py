@@ -35,9 +35,9 @@ def main() -> int:
 
         return scale.main(sys.argv[2:])
     if sys.argv[1:2] == ["load"]:
-        from tests.perf import load
+        from tests.perf import load as crowd
 
-        return load.main(sys.argv[2:])
+        return crowd.main(sys.argv[2:])
     options = _options()
     names = options.names or [*ALONE, *IN_LAB]
     if any(name in IN_LAB for name in names) and not lab.inside():

@@ -34,6 +34,8 @@ READS = 1500
 """Of who reads alone."""
 ALONE_S = 0.01
 """Its pause between two of them."""
+RAMP_S = 10.0
+"""Until all are at work; from then on it is measured."""
 LOOK_S = 1.0
 """Between two looks of somebody who waits."""
 PATIENCE_S = 180.0
@@ -163,7 +165,7 @@ def play(minutes: float) -> Outcome:
         installation = Installation(machine, options=OPTIONS).up()
         over = threading.Event()
         with _tenants(installation, over) as crowd:
-            alone = _alone(crowd[0])
+            alone = _alone(crowd)
             for tenant in crowd:
                 tenant.took.clear()
             memory = _loaded(installation, crowd, over, minutes)
@@ -191,15 +193,20 @@ def _tenants(installation: Installation, over: threading.Event) -> Iterator[list
             tenant.client.close()
 
 
-def _alone(tenant: Tenant) -> Samples:
+def _alone(crowd: list[Tenant]) -> Samples:
     """What reads take when nobody else asks."""
+    for each in crowd:  # all are signed in and connected
+        each.ask("list", "GET", "/v1/containers", 200)
+    tenant = crowd[0]
     uuid = tenant.create(run=False)
     time.sleep(2)
+    tenant.took.clear()
     for _ in range(READS):
         tenant.read(uuid)
         time.sleep(ALONE_S)
+    reads = Samples(tenant.took["list"] + tenant.took["show"])
     tenant.delete(uuid)
-    return Samples(tenant.took["list"] + tenant.took["show"])
+    return reads
 
 
 def _loaded(
@@ -209,6 +216,9 @@ def _loaded(
     pid = installation.pid
     for tenant in crowd:
         tenant.start()
+        time.sleep(RAMP_S / len(crowd))
+    for tenant in crowd:
+        tenant.took.clear()
     end, memory = time.monotonic() + minutes * 60, []
     while time.monotonic() < end:
         memory.append(_resident_mib(installation, pid))
