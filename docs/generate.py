@@ -30,6 +30,7 @@ from dolium.model.container import (
     Task,
 )
 from dolium.model.metric import METRICS, Source
+from tests.live.commands import PHASES, Row
 
 HERE = Path(__file__).parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -220,6 +221,28 @@ def metrics() -> str:
     return "\n".join(page)
 
 
+# --- clients -----------------------------------------------------------------------------------
+
+
+def clients() -> str:
+    """Every command of the clients as tests type it, and what comes of it."""
+    page = []
+    for program in PHASES[0]:
+        rows = [_typed(row) for phase in PHASES for row in phase.get(program, ())]
+        page.append(f"### {program}\n\n{table(['command', 'by', 'result'], rows)}")
+    return "\n".join(page)
+
+
+def _typed(row: Row) -> list[str]:
+    line = re.sub(r"{(\w+)}", r"<\1>", row.line)
+    result = row.note or "works"
+    if row.note:
+        result = f"{result} (exit status {row.status})"
+    if row.types:
+        result = f"{result}; `{row.types}` is typed into the terminal"
+    return [f"`{line}`", "administrator" if row.admin else "member", result]
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "command_line": command_line,
     "routes": routes,
@@ -231,6 +254,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "moves": moves,
     "words": words,
     "metrics": metrics,
+    "clients": clients,
 }
 
 

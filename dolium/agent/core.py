@@ -44,15 +44,16 @@ LOG = logging.getLogger(__name__)
 BEGINNINGS = frozenset({"create", "start"})
 """Events that a pass causes."""
 
-TIDY_S = 15.0
-"""Least time between two tidyings: what one finds surplus the next one takes, so whatever is
-being made meanwhile (an interface on its way into a container) must have had time to arrive."""
+ARRIVE_S = 15.0
+"""Least time between two looks for what is plugged nowhere: what one finds the next one takes, so
+whatever is being made meanwhile (an interface on its way into a container) must have had time to
+arrive."""
 
 
 class Wiring(passes.Wiring, Protocol):
     """What the agent needs of the host's side of networks (agent/wiring.py)."""
 
-    def tidy(self, containers: set[str], networks: set[str]) -> list[str]:
+    def tidy(self, containers: set[str], networks: set[str], *, arrived: bool) -> list[str]:
         """In the periodic look; says what it did."""
         ...
 
@@ -133,7 +134,7 @@ class Core:
         )
         self._converge = Converge(self._tools, rng)
         self.images = Images(engine, stopping)
-        self._tidied = -TIDY_S
+        self._arrived = -ARRIVE_S
 
     @property
     def deployment(self) -> str:
@@ -304,11 +305,11 @@ class Core:
             return []
         self._judge(strange)
         now = self._tools.clock.monotonic()
-        if now - self._tidied < TIDY_S:
-            return []
-        self._tidied = now
+        arrived = now - self._arrived >= ARRIVE_S
+        if arrived:
+            self._arrived = now
         networks = {net.uuid for wish in wishes.values() for net in wish.networks}
-        return self._wiring.tidy({*wishes, *lives, *strange}, networks)
+        return self._wiring.tidy({*wishes, *lives, *strange}, networks, arrived=arrived)
 
     def _differs(self, uuid: str, seen: Seen | None, life: Life | None) -> bool:
         told = self.outbox.told(uuid)

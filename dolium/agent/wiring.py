@@ -91,10 +91,11 @@ class Wiring:
         for port_uuid in self.ledger.resign(container_uuid):
             self.pairs.pay(port_uuid)
 
-    def tidy(self, containers: set[str], networks: set[str]) -> list[str]:
+    def tidy(self, containers: set[str], networks: set[str], *, arrived: bool = True) -> list[str]:
         """In the periodic look: put right what differs; says what it did.
 
         containers, networks: what this host's wishes need, from a complete page of wishes.
+        arrived: what was on its way into a container at the last such look is there by now.
         What is surplus goes only when two looks in a row find it so, because a wish may have
         arrived meanwhile. What people at the command line still have plugged stays.
         """
@@ -103,7 +104,7 @@ class Wiring:
             self._prepare,
             self._chores,
             lambda: self._ports(containers),
-            self._endpoints,
+            self._endpoints if arrived else list[str],
             lambda: self._networks(networks),
         ):
             try:

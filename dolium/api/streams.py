@@ -1,13 +1,19 @@
-"""Answers that go on for minutes: each holds a thread of the server while it does."""
+"""Answers that go on for minutes, and requests that wait for a host: each holds a thread of the
+server while it does.
+"""
 
 from __future__ import annotations
 
 import errno
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from dolium import errors
+from dolium.link.base import Hosts
+from dolium.model.wish import Answer, Question
 
 
 class Chunks(Protocol):
@@ -33,8 +39,9 @@ class Streams:
     """Counts them, so that there is room for all others, and ends them when the server does."""
 
     def __init__(self, most: int) -> None:
+        """most: streams there may be; and waiting requests that others have room besides."""
         self._most = most
-        self._held = 0
+        self._held = self._waiting = 0
         self._lock = threading.Lock()
         self.closing = threading.Event()
         self.grow: Callable[[int], None] = lambda held: None
@@ -46,9 +53,25 @@ class Streams:
             if self._held >= self._most:
                 raise errors.Crowded(most=self._most, what="watchers")
             self._held += 1
-            held = self._held
+            held = self._threads()
         self.grow(held)
         return Stream(chunks, self._leave)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While a request waits for somebody else, who may take a minute."""
+        with self._lock:
+            self._waiting += 1
+            held = self._threads()
+        self.grow(held)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _threads(self) -> int:
+        return self._held + min(self._waiting, self._most)
 
     def _leave(self) -> None:
         with self._lock:
@@ -78,3 +101,20 @@ class Stream:
         if leave is not None:
             self._chunks.close()
             leave()
+
+
+class Patient(Hosts):
+    """The way to hosts, on which a request waits without being in the way of others."""
+
+    def __init__(self, link: Hosts, streams: Streams) -> None:
+        self._link, self._streams = link, streams
+
+    def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
+        """See Hosts."""
+        with self._streams.waiting():
+            return self._link.ask(host, question, timeout_s)
+
+    def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        """See Hosts."""
+        with self._streams.waiting():
+            return self._link.open(host, question, timeout_s)

@@ -14,7 +14,7 @@ from dolium.api.auth import Auth
 from dolium.api.call import largest
 from dolium.api.policy import Policy
 from dolium.api.server import Server
-from dolium.api.streams import Streams
+from dolium.api.streams import Patient, Streams
 from dolium.cli import arbiter, listening
 from dolium.cli.keys import cipher_of
 from dolium.cli.listening import Tls
@@ -161,28 +161,24 @@ class Api:
             claims=arbiter.claims(config, store, deployment),
         )
         capsules = Capsules(
-            store,
-            clock,
-            config.quota,
-            rng,
-            tenant_runtime=config.engine.tenant_runtime,
-            place=follow,
+            store, clock, config.quota, rng, config.engine.tenant_runtime, place=follow
         )
         self.policy = Policy(config.api.policy_file)
         streams = Streams(config.api.watchers)
+        patient = Patient(link, streams)
         self.server = Server(
             app.make(
                 containers,
                 capsules,
-                Questions(link, config.engine.execute_timeout_s, config.limits),
-                Consoles(store, clock, link, listening.console_url(config)),
-                Following(store, clock, link),
+                Questions(patient, config.engine.execute_timeout_s, config.limits),
+                Consoles(store, clock, patient, listening.console_url(config)),
+                Following(store, clock, patient),
                 Networks(store, network_driver(config, deployment)),
                 Services(store, clock),
                 Watching(store, clock),
                 Quotas(store, config.quota),
                 registries,
-                Images(store, clock, link),
+                Images(store, clock, patient),
                 auth,
                 self.policy,
                 config,

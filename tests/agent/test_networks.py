@@ -118,3 +118,29 @@ def test_an_endpoint_whose_end_nobody_heard_goes_with_its_port(bench: Bench) -> 
     assert not bench.binder.ports
     assert not wiring.ledger.endpoints()
     assert not wiring.ledger.owed()
+
+
+def test_the_last_network_goes_after_two_looks(bench: Bench) -> None:
+    bench.core.look()
+    bench.control.ask(U, Verb.DELETE, force=True)
+    bench.settle()
+    assert bench.binder.networks
+    looks(bench, 2, seconds=2)
+    assert not bench.binder.networks
+
+
+def test_what_may_be_on_its_way_into_a_container_is_left_alone(bench: Bench) -> None:
+    bench.core.look()
+    other = port("b0000000-0000-4000-8000-000000000000")
+    bench.binder.make(NETWORK, other)
+    bench.binder.loosen(other.uuid)
+    looks(bench, 5, seconds=2)
+    assert other in bench.binder.ports.values()
+    looks(bench, 2, seconds=15)
+    assert other not in bench.binder.ports.values()
+
+
+def looks(bench: Bench, times: int, seconds: float) -> None:
+    for _ in range(times):
+        bench.clock.time += seconds
+        bench.core.look()

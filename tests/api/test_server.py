@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dolium import conf, errors
 from dolium.api.forms import MOST_BODY
 from dolium.api.server import MOST_HEADERS, Server
-from dolium.api.streams import Streams
+from dolium.api.streams import Patient, Streams
 from dolium.api.zun import events
+from dolium.link.base import Hosts
 from dolium.model.clock import SystemClock
+from dolium.model.wish import Answer, Question
 from dolium.store import upgrade
 from dolium.store.sqlite import Sqlite
 from tests.control import world as worlds
@@ -184,3 +189,45 @@ def test_who_leaves_makes_room(watched: Server, monkeypatch: pytest.MonkeyPatch)
         assert watcher.reply.status == 200
         watcher.next()
         watcher.close()
+
+
+class Slow(Hosts):
+    """A host that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    def ask(self, host: str, question: Question, timeout_s: float = 60.0) -> Answer:
+        self.asked.release()
+        assert self.go.wait(20)
+        return Answer()
+
+    def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        raise errors.HostDown(host=host)
+
+
+def test_who_waits_for_a_host_is_in_nobodys_way() -> None:
+    streams, slow = Streams(5), Slow()
+    link = Patient(slow, streams)
+
+    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/ask":
+            link.ask("h", Question(uuid="u", what="execute"))
+        start("200 OK", [])
+        return [b"done"]
+
+    server = Server(app, port=0, threads=2, streams=streams)
+    server.start()
+    try:
+        with ThreadPoolExecutor(4) as beside:
+            waiting = [beside.submit(_ask, server, "GET", "/ask") for _ in range(4)]
+            try:
+                for _ in waiting:
+                    assert slow.asked.acquire(timeout=10)
+                assert _ask(server, "GET", "/other")[0] == 200
+            finally:
+                slow.go.set()
+            assert [each.result()[0] for each in waiting] == [200] * 4
+    finally:
+        server.stop()

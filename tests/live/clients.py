@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import weakref
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.live.place import environment
 
 FOLDER = Path(__file__).parents[2] / ".venv-clients" / "bin"
+WARM = Path(__file__).with_name("warm.py")
+
+
+class Said(NamedTuple):
+    """How a command ended and what it printed."""
+
+    status: int
+    output: str
 
 
 class Clients:
-    """Both of them, signed in as whom an openrc's variables name."""
+    """Both of them, signed in as whom an openrc's variables name. Not for several threads."""
 
     def __init__(self, rc: dict[str, str], **more: str) -> None:
         if not (FOLDER / "zun").exists():
@@ -22,6 +33,14 @@ class Clients:
         self._environment = (
             environment() | rc | {"PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | more
         )
+        self._warm = subprocess.Popen(
+            [FOLDER / "python", WARM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+        )
+        weakref.finalize(self, _end, self._warm)
 
     def zun(self, *arguments: str, status: int = 0) -> str:
         """What `zun` prints; fails on another exit status."""
@@ -36,20 +55,31 @@ class Clients:
         return self._run("openstack", "appcontainer", *verb.split(), *arguments, status=status)
 
     def _run(self, program: str, *arguments: str, status: int) -> str:
-        done = subprocess.run(
-            [FOLDER / program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            env=self._environment,
-            check=False,
-        )
-        print(f"$ {program} {' '.join(arguments)}\n{done.stdout}")
-        readable(done.stdout)
-        assert done.returncode == status, f"{program} {arguments}: {done.returncode} {done.stdout}"
-        return done.stdout
+        said = self.say(program, *arguments)
+        readable(said.output)
+        assert said.status == status, f"{program} {arguments}: {said.status} {said.output}"
+        return said.output
+
+    def say(
+        self, program: str, *arguments: str, folder: Path = FOLDER, rc: dict[str, str] | None = None
+    ) -> Said:
+        """Run a command line in a folder, whatever comes of it; rc: signed in as somebody else."""
+        request = {
+            "program": program,
+            "arguments": arguments,
+            "environment": self._environment | (rc or {}),
+            "folder": str(folder),
+        }
+        assert self._warm.stdin and self._warm.stdout
+        self._warm.stdin.write(json.dumps(request) + "\n")
+        self._warm.stdin.flush()
+        said = Said(**json.loads(self._warm.stdout.readline()))
+        print(f"$ {program} {' '.join(arguments)}\n{said.output}")
+        return said
+
+
+def _end(warm: subprocess.Popen[str]) -> None:
+    warm.communicate(timeout=120)
 
 
 def readable(text: str) -> None:

@@ -4,7 +4,8 @@ Without names everything is measured. What needs root and an engine runs in name
 and leaves nothing behind; without root it is shown as not measured. The exit status is 1 when a
 budget is missed or something could not be measured that should have been.
 
-`python -m tests.perf scale` is a longer run of its own: see tests/perf/scale.py.
+`python -m tests.perf scale` and `python -m tests.perf load` are longer runs of their own: see
+tests/perf/scale.py and tests/perf/load.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from tests.perf import lab, report
 from tests.perf.figure import Figure
 
-ALONE = ("placing", "durable", "answers", "lifetime", "outages", "remote")
+ALONE = ("placing", "durable", "answers", "lifetime", "outages", "remote", "load")
 """Modules that need no installation of their own; what else they lack, they say."""
 
 IN_LAB = ("restart", "memory", "imports", "starts", "capsules", "rate")
@@ -33,6 +34,10 @@ def main() -> int:
         from tests.perf import scale
 
         return scale.main(sys.argv[2:])
+    if sys.argv[1:2] == ["load"]:
+        from tests.perf import load as crowd
+
+        return crowd.main(sys.argv[2:])
     options = _options()
     names = options.names or [*ALONE, *IN_LAB]
     if any(name in IN_LAB for name in names) and not lab.inside():
