@@ -63,9 +63,7 @@ _CHECKS: dict[str, Check] = {
 
 
 def logs(call: Call) -> Answer:
-    """`GET logs?stdout=&stderr=&timestamps=&tail=&since=&follow=`: a JSON string; with `follow`
-    plain text as it comes.
-    """
+    """`GET logs?stdout=&stderr=&timestamps=&tail=&since=&follow=`: JSON; text that is followed."""
     given = fields.read(call.params(), _CHECKS)
     follow = given.pop("follow", False)
     if not given.get("stdout", True) and not given.get("stderr", True):
