@@ -33,7 +33,7 @@ class Streams:
     """Counts them, so that there is room for all others, and ends them when the server does."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._held = 0
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -43,8 +43,8 @@ class Streams:
     def open(self, chunks: Chunks) -> Stream:
         """An answer of these chunks, made as they are sent. Raises Crowded."""
         with self._lock:
-            if self._held >= self._most:
-                raise errors.Crowded(most=self._most, what="watchers")
+            if self._held >= self.most:
+                raise errors.Crowded(most=self.most, what="watchers")
             self._held += 1
             held = self._held
         self.grow(held)
