@@ -80,7 +80,10 @@ def command_line() -> str:
     """Every command with the options that only it has."""
     commands = _commands()
     common = [a for a in _options(commands["up"]) if a.dest in COMMON]
-    page = ["Options of every command:\n", table(["option", "what it does"], map(_option, common))]
+    page = [
+        "Options of every command but `logs` and `events`:\n",
+        table(["option", "what it does"], map(_option, common)),
+    ]
     for name, parser in commands.items():
         page.append(f"## dolium {name}\n\n{_sentence(parser.description or '')}\n")
         own = [a for a in _options(parser) if a.dest not in COMMON]

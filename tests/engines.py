@@ -69,8 +69,8 @@ def wait(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> Non
         time.sleep(0.02)
 
 
-def rootfs() -> bytes:
-    """A tar with busybox and its programs: an image to import."""
+def rootfs(more: bytes = b"") -> bytes:
+    """A tar with busybox and its programs, and maybe a file of some bytes: an image to import."""
     programs = subprocess.run(
         [BUSYBOX, "--list"], check=True, capture_output=True, text=True
     ).stdout.split()
@@ -88,10 +88,16 @@ def rootfs() -> bytes:
                 entry = tarfile.TarInfo(f"bin/{program}")
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
                 tar.addfile(entry)
-        for name, text in (("passwd", "root:x:0:0:root:/root:/bin/sh\n"), ("group", "root:x:0:\n")):
-            entry = tarfile.TarInfo(f"etc/{name}")
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text.encode()))
+        files = {
+            "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+            "etc/group": b"root:x:0:\n",
+            "tmp/more": more,
+        }
+        for name, content in files.items():
+            if content:
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
     return packed.getvalue()
 
 
@@ -374,10 +380,10 @@ def private_dockerd(tmp_path: Path | None = None, *options: str) -> Iterator[str
         yield str(daemon.socket)
 
 
-def load_image(socket: str, name: str) -> None:
-    """Import busybox as image `name`."""
+def load_image(socket: str, name: str, more: bytes = b"") -> None:
+    """Import busybox as image `name`; more: of a file that makes it larger."""
     repo, _, tag = name.partition(":")
     client = Client(socket)
     query = {"fromSrc": "-", "repo": repo, "tag": tag or "latest", "changes": 'CMD ["sh"]'}
-    client.raw("POST", "/images/create", query=query, body=rootfs())
+    client.raw("POST", "/images/create", query=query, body=rootfs(more))
     client.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dolium.api.forms import MOST_BODY
 from dolium.api.streams import Streams
-from dolium.link.serving import Serving, Size
+from dolium.link.serving import Serving, Size, allow_files
 from dolium.model.metric import Meter
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MOST_HEADERS = 64 * 1024
 """Bytes of all headers together: a token with a long catalog fits, nothing endless does."""
+
+FILES = 4
+"""Open for one stream at most: the client's, and of a log the host's and the pair between them."""
 
 
 class Server(Serving):
@@ -48,6 +51,12 @@ class Server(Serving):
         self._streams = streams
         if streams is not None:
             streams.grow = self.spare
+
+    def start(self) -> None:
+        """See Serving."""
+        if self._streams is not None:
+            allow_files(FILES * self._streams.most)
+        super().start()
 
     def stop(self) -> None:
         """See Serving."""

@@ -40,7 +40,7 @@ class Streams:
 
     def __init__(self, most: int) -> None:
         """most: streams there may be; and waiting requests that others have room besides."""
-        self._most = most
+        self.most = most
         self._held = self._waiting = 0
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -50,8 +50,8 @@ class Streams:
     def open(self, chunks: Chunks) -> Stream:
         """An answer of these chunks, made as they are sent. Raises Crowded."""
         with self._lock:
-            if self._held >= self._most:
-                raise errors.Crowded(most=self._most, what="watchers")
+            if self._held >= self.most:
+                raise errors.Crowded(most=self.most, what="watchers")
             self._held += 1
             held = self._threads()
         self.grow(held)
@@ -71,7 +71,7 @@ class Streams:
                 self._waiting -= 1
 
     def _threads(self) -> int:
-        return self._held + min(self._waiting, self._most)
+        return self._held + min(self._waiting, self.most)
 
     def _leave(self) -> None:
         with self._lock:

@@ -76,7 +76,10 @@ class Api(Struct, frozen=True):
 
     threads: Annotated[int, _about("Requests answered at the same time.", ge=1)] = 16
     watchers: Annotated[
-        int, _about("How many may watch events at the same time; each holds a thread.", ge=1)
+        int,
+        _about(
+            "How many may watch events or follow logs at the same time; each holds a thread.", ge=1
+        ),
     ] = 256
     max_limit: Annotated[int, _about("Most items of a page.", ge=1)] = 1000
     policy_file: Annotated[str, _about("oslo.policy file that overrides defaults.")] = ""

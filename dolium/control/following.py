@@ -24,6 +24,8 @@ from dolium.store.store import Store
 BUFFER = 65536
 LOOK_S = 1.0
 """How often to look at what another process may have changed."""
+BEFORE_S = 0.1
+"""An engine notes that a process has begun a moment after that may have written something."""
 AGAIN_S = 5.0
 """After so long the host is asked again, although nothing was heard of a new run."""
 
@@ -67,8 +69,10 @@ class Log:
         self._lines = Lines(stamps=timestamps)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._again_at = clock.monotonic()
-        self._run: float | None = -1.0
-        """When the run began that was read last; below 0: none was."""
+        self._opened = False
+        """It was, at least once."""
+        self._run: float | None = None
+        """When the run began that was read last."""
         self._last = False
         """It did not run when it was opened: when that ends, all is read."""
         self.ended = False
@@ -105,7 +109,10 @@ class Log:
 
     def _read(self, sock: socket.socket) -> bytes:
         data = sock.recv(BUFFER)
-        text = self._lines.feed(self._pieces.feed(data))
+        try:
+            text = self._lines.feed(self._pieces.feed(data))
+        except ValueError:  # the host is not what it should be
+            text = data = b""
         if self._pieces.ended:
             self.close()
             self.ended = self._last
@@ -123,7 +130,11 @@ class Log:
             self.ended = True
             return
         goes_on = row.status in WRITES_ON
-        due = row.started_at != self._run or self._clock.monotonic() >= self._again_at
+        due = (
+            not self._opened
+            or row.started_at != self._run
+            or self._clock.monotonic() >= self._again_at
+        )
         if row.host is not None and (due or not goes_on):
             if self._open(row):
                 return
@@ -142,11 +153,14 @@ class Log:
         params = self._params
         if place.since:
             params = params | {"tail": "all", "since": place.since}
+        elif self._opened and row.started_at and row.started_at != self._run:
+            params = params | {"tail": "all", "since": f"{row.started_at - BEFORE_S:.6f}"}
         self._again_at = self._clock.monotonic() + AGAIN_S
         try:
             self._socket = self._link.open(row.host, question(row, "follow", params))
         except errors.Absent:
             return False
         self._pieces, self._lines = Pieces(), Lines(stamps=self._timestamps, after=place)
+        self._opened = True
         self._run, self._last = row.started_at, row.status not in WRITES_ON
         return True

@@ -76,7 +76,7 @@ class Pump:
             near: where the console is.
             far: where whoever uses it is.
             early: what was read of `near` already.
-            through: what becomes of what is read of `near`, called with `early` first.
+            through: what becomes of what is read of `near`.
             ended: called once, by the pump's thread, which must not wait.
         """
         pair = _Pair(near, far, early, through, ended)
@@ -227,7 +227,7 @@ class _Pair:
         ended: Callable[[], None],
     ) -> None:
         self.near, self.far = _Way(near, far, through), _Way(far, near, bytes)
-        self.near.pending = through(early)
+        self.near.pending = through(early) if early else b""
         self.over = False
         self._until = NEVER
         self._ended = ended

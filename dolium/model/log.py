@@ -21,6 +21,9 @@ _STAMP = re.compile(
 
 END = bytes(_SIZE)
 """The empty piece."""
+MOST = 2**24
+"""Bytes of a piece; more than any engine says at once."""
+LONGEST_STAMP = 64
 
 
 def piece(text: bytes) -> bytes:
@@ -37,11 +40,13 @@ class Pieces:
         """The log has, and nothing more comes."""
 
     def feed(self, data: bytes) -> bytes:
-        """Text of the pieces that are complete."""
+        """Text of the pieces that are complete. Raises ValueError for what no host sends."""
         self._wire += data
         carried = bytearray()
         while not self.ended and len(self._wire) >= _SIZE:
             end = _SIZE + int.from_bytes(self._wire[:_SIZE])
+            if end > MOST:
+                raise ValueError(f"a piece of {end} bytes")
             if len(self._wire) < end:
                 break
             carried += self._wire[_SIZE:end]
@@ -105,7 +110,7 @@ class Lines:
         head = b""
         if not self._begun:
             stamp, space, text = data.partition(b" ")
-            if not text and not data.endswith(b"\n"):
+            if not text and not data.endswith(b"\n") and len(data) < LONGEST_STAMP:
                 self._held = data
                 return b""
             if not space:  # no stamp, which no engine does

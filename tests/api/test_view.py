@@ -89,6 +89,8 @@ def test_hidden_fields_are_absent(hidden: frozenset[str]) -> None:
         ({"started_at": NOW - 200_000}, "Up 2 days"),
         ({"started_at": NOW + 5}, "Up 0 seconds"),
         ({"health": "starting"}, "Up 1 mins (health: starting)"),
+        ({"status": "Creating", "task_state": "image_pulling", "progress": "Pulling"}, "Pulling"),
+        ({"progress": "Pulling"}, "Up 1 mins"),
         ({"health": "healthy"}, "Up 1 mins (healthy)"),
         ({"health": "unhealthy"}, "Up 1 mins (unhealthy)"),
         ({"health": "healthy", "status": "Paused"}, "Up 1 mins (paused)"),

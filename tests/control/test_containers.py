@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from msgspec import structs
 from sqlalchemy import select
 
 from dolium import conf, errors
@@ -13,6 +14,8 @@ from dolium.control.placer import Placed, Placer
 from dolium.model import record
 from dolium.model.container import Health, Spec, State, Status, Task, Verb, Wanted
 from dolium.model.host import Inventory
+from dolium.model.image import Progress
+from dolium.model.wish import Step
 from dolium.store.schema import claims, containers, hosts, ports, projects
 from dolium.store.store import Tx
 
@@ -87,6 +90,29 @@ def test_one_batch_tells_of_many_containers_in_different_ways() -> None:
             map(tuple, db.execute(select(containers.c.name, containers.c.fact_sequence)))
         )
     assert sequences["a"] > sequences["d"] > sequences["b"]
+
+
+def test_how_far_a_pull_is_and_that_it_was() -> None:
+    world = World()
+    uuid = world.create()
+    world.placer.turn()
+
+    for progress, text in (
+        (Progress(), "Pulling image"),
+        (Progress(2**20, 2**21), "Pulling image: 1 of 2 MiB"),
+    ):
+        world.post(world.fact(uuid, task=Task.PULLING, progress=progress))
+        row = world.containers.find(world.who(), uuid)
+        assert (row.task_state, row.progress) == ("image_pulling", text)
+    done = world.done(uuid)
+    step = Step(event="compute__do_image_pull", ok=True, started_at=1.0, finished_at=2.0)
+    done = structs.replace(done, steps=(step,))
+    world.post(world.fact(uuid, seen=world.seen(uuid, State.RUNNING), results=(done,)))
+    row = world.containers.find(world.who(), uuid)
+    assert (row.task_state, row.progress) == (None, None)
+    pull, create = world.containers.actions(row)[0].events
+    assert (pull.event, pull.start_time, pull.finish_time) == (step.event, 1.0, 2.0)
+    assert (pull.result, create.event) == ("Success", "compute__do_container_create")
 
 
 def test_the_health_is_what_the_host_saw_last() -> None:

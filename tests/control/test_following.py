@@ -117,6 +117,22 @@ def test_over_a_restart_it_is_one_log(bench: Bench) -> None:
     assert taken(reader) == line(1, "three") + line(2, "four")
 
 
+def test_the_next_run_is_read_from_its_beginning_though_nothing_was_read(bench: Bench) -> None:
+    uuid = bench.world.running("web")
+    reader = bench.open(uuid, tail="0")
+    bench.host.say("", end=True)
+    bench.becomes(uuid, State.RUNNING, started_at=1_900_000_000.0)
+    taken(reader)
+    assert bench.host.asked[1:] == [{"tail": "all", "since": "1899999999.900000"}]
+
+
+def test_a_host_that_says_nonsense_fills_no_memory(bench: Bench) -> None:
+    reader = bench.open(bench.world.running("web"))
+    bench.host.sockets[-1].sendall(b"\xff" * 100)
+    with pytest.raises(errors.HostDown):
+        reader.take(1)
+
+
 def test_what_was_written_last_is_asked_for_once_more(bench: Bench) -> None:
     uuid = bench.world.running("web")
     reader = bench.open(uuid)

@@ -46,7 +46,7 @@ class Following:
 
     def until(self, line: str) -> None:
         """Wait until it has printed such a line."""
-        what = f"{self.process.args} prints {line}"
+        what = f"{self.process.args!r} prints {line}"
         until(lambda: any(line in each for each in self.lines), what, PATIENCE_S)
 
     def ends(self) -> int:

@@ -186,7 +186,8 @@ def test_logs_and_events_go_on_over_a_restart_and_a_kill(
             following(rc, "logs", "-f", "counts") as log,
             following(rc, "logs", "-f", "-t", "--tail", "0", uuid) as stamped,
         ):
-            log.until("60")
+            for each, text in ((log, "60"), (stamped, "Z "), (events, uuid)):
+                each.until(text)
             installation.kill()
             installation.start()
             installation.ready()

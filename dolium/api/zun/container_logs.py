@@ -69,9 +69,7 @@ LOGS = Form(
 
 
 def logs(call: Call) -> Answer:
-    """`GET logs?stdout=&stderr=&timestamps=&tail=&since=&follow=`: a JSON string; with `follow`
-    plain text as it comes.
-    """
+    """`GET logs?stdout=&stderr=&timestamps=&tail=&since=&follow=`: JSON; text that is followed."""
     given = call.given
     follow = given.pop("follow", False)
     if not given.get("stdout", True) and not given.get("stderr", True):

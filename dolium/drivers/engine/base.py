@@ -83,7 +83,7 @@ class Console(Struct, frozen=True, kw_only=True):
     process: Process | None = None
     """Of a command: to be ended with the console. None: it is not in our sight."""
     through: Callable[[bytes], bytes] = bytes
-    """Makes of what is read what the process wrote, piece by piece; begins with `early`."""
+    """Makes of what is read what the process wrote, piece by piece."""
 
 
 class Stat(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -1,7 +1,8 @@
 """What containers write, through a Docker Engine's socket: so far, and as it comes.
 
 Measured with Docker 28: a line of more than 16 KiB comes in parts, each with the line's stamp
-again. When a container ends, the answer may end before what was written last is in it.
+again. When a container ends, the answer may end before what was written last is in it. Podman
+sends not even the head of an answer before a container has written something.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dolium.model import log
 
 PART = 16 * 1024
 """Bytes of a line that an engine keeps together."""
-OPEN_S = 30.0
-"""How long the engine may take until it begins to tell."""
+LONGEST_HEAD = 64 * 1024
+"""Bytes of an answer's head."""
 
 
 class Logs:
@@ -39,10 +40,8 @@ class Logs:
             f"/containers/{handle}/logs",
             query=query | {"follow": 1, "timestamps": 1},
             headers={"Connection": "close"},  # so that the end of the log ends the socket
-            timeout_s=OPEN_S,
         )
-        sock, body, early = stream.part()
-        return Console(socket=sock, through=_Told(body, early, tty=tty))
+        return Console(socket=stream.unread(), through=_Told(tty=tty))
 
     def _tty(self, handle: str) -> bool:
         """Whether it has a terminal: then the engine does not tell its streams apart."""
@@ -56,24 +55,43 @@ def query(*, stdout: bool, stderr: bool, tail: str, since: int | str) -> dict[st
 
 
 class _Told:
-    """Makes of an engine's answer the pieces that travel on; see model/log.py."""
+    """Makes of an engine's whole answer the pieces that travel on; see model/log.py."""
 
-    def __init__(self, body: Body, early: bytes, *, tty: bool) -> None:
-        self._body = body
-        self._early = early
+    def __init__(self, *, tty: bool) -> None:
+        self._head = b""
+        self._body: Body | None = None
         self._stamped: _Terminal | _Streams = _Terminal() if tty else _Streams()
         self._ended = False
 
     def __call__(self, data: bytes) -> bytes:
-        """Called once with nothing, then for each read. Raises ConnectionResetError."""
-        text, self._early = self._early, b""
-        if data:
-            text += self._body.feed(data)
-        made = log.piece(self._stamped.feed(text))
+        """Raises ConnectionError for an answer that is none."""
+        if self._body is None:
+            self._head += data
+            head, end, data = self._head.partition(b"\r\n\r\n")
+            if not end:
+                if len(head) > LONGEST_HEAD:
+                    raise ConnectionError("the engine's answer does not begin")
+                return b""
+            self._body = _body(head)
+        made = log.piece(self._stamped.feed(self._body.feed(data) if data else b""))
         if self._body.over and not self._ended:
             self._ended = True
             made += log.END
         return made
+
+
+def _body(head: bytes) -> Body:
+    """What follows on an answer's head."""
+    first, *lines = head.split(b"\r\n")
+    if first.split()[1:2] != [b"200"]:
+        raise ConnectionError(f"the engine said {first.decode(errors='replace')}")
+    named = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(b":") for line in lines)
+    }
+    length = named.get(b"content-length")
+    chunked = named.get(b"transfer-encoding", b"").lower() == b"chunked"
+    return Body(int(length) if length else None, chunked=chunked)
 
 
 class _Streams:

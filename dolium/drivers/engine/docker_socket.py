@@ -145,18 +145,19 @@ class Stream:
         """Of an answer that is a connection both ways: a socket of the caller's, and what was
         read of it already. The stream is over.
         """
-        sock, _, early = self.part()
-        return sock, early
-
-    def part(self) -> tuple[socket.socket, Body, bytes]:
-        """The same of any answer: what is still to be read of the socket is for the body."""
         try:
             self._begin()
-            # The stream's own socket is the response's to close.
-            return self._socket.dup(), self._body, bytes(self._pending)
+            return self._socket.dup(), bytes(self._pending)  # its own is the response's to close
         finally:
             if self._response is not None:
                 self._response.close()
+            self._connection.close()
+
+    def unread(self) -> socket.socket:
+        """A socket of the caller's, for all of the answer. The stream is over."""
+        try:
+            return self._socket.dup()
+        finally:
             self._connection.close()
 
     def close(self) -> None:

@@ -119,6 +119,13 @@ def test_a_line_that_is_very_long(real: Bench) -> None:
         assert all_of(real, seen).replace(b"\r", b"") == b"x" * LONG + b"\ntwo\n"
 
 
+def test_a_silent_one_is_open_at_once(bench: Bench) -> None:
+    seen = bench.run("sleep", "1000")
+    begun = time.monotonic()
+    follow(bench, seen).close()
+    assert time.monotonic() - begun < 5
+
+
 def test_of_a_terminal(bench: Bench) -> None:
     seen = bench.run("sh", "-c", "echo hello; sleep 1000", tty=True)
     reader = follow(bench, seen)
