@@ -11,6 +11,7 @@ import msgspec
 
 from dolium import errors
 from dolium.agent.agenda import Agenda
+from dolium.agent.loading import Loading
 from dolium.agent.notes import Begun, Launch, Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
@@ -62,6 +63,7 @@ class Tools:
     machine: str
     """Id of this run of the machine's kernel."""
     stopping: Callable[[], bool]
+    loading: Loading
     login: Callable[[str], Login]
     """Who signs in for the image of a container that names a registry; asked at each pull, as it
     is not to be on this host's disk."""
@@ -187,9 +189,7 @@ class Pass:
         if wish.created_generation in self.life.made and self.look():
             return None
         self.report(task=Task.PULLING)
-        policy = wish.spec.image_pull_policy or "always"
-        spec, login = self._source()
-        remark = tools.engine.pull(spec.image, policy, self._unwanted, login)
+        spec, remark = self._fetch()
         for older in self.life.made:
             if older != wish.created_generation:
                 self.drop(older)
@@ -210,6 +210,16 @@ class Pass:
             state=State.CREATED,
         )
         return remark
+
+    def _fetch(self) -> tuple[Spec, str | None]:
+        """Have the image; returns the wish with its name as the engine knows it, and a remark."""
+        tools, spec = self.tools, self.wish.spec
+        policy = spec.image_pull_policy or "always"
+        if spec.pin is not None:
+            tools.loading.load(self.wish.uuid, spec.pin, policy, self._unwanted)
+            return spec, None
+        spec, login = self._source()
+        return spec, tools.engine.pull(spec.image, policy, self._unwanted, login)
 
     def _source(self) -> tuple[Spec, Login | None]:
         """The wish with the image's name in its registry, and who signs in there."""

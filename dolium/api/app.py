@@ -20,8 +20,10 @@ from dolium.api.policy import Policy
 from dolium.api.routes import PUBLIC, ROUTES, Route
 from dolium.api.streams import Streams
 from dolium.api.zun.container_spec import Body
+from dolium.control.commits import Commits
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
+from dolium.control.glance import Glance
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -57,6 +59,8 @@ def make(
     quotas: Quotas,
     registries: Registries,
     images: Images,
+    glance: Glance,
+    commits: Commits,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -78,6 +82,8 @@ def make(
         quotas=quotas,
         registries=registries,
         images=images,
+        glance=glance,
+        commits=commits,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),

@@ -13,6 +13,7 @@ from dolium.api.app import make
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
 from dolium.api.streams import Streams
+from dolium.control.commits import Commits
 from dolium.control.consoles import Consoles
 from dolium.control.figures import Figures, database
 from dolium.control.images import Images
@@ -93,6 +94,8 @@ class Cloud:
             quotas=self.world.quotas,
             registries=self.world.registries,
             images=Images(self.world.store, self.world.clock, link),
+            glance=self.world.glance,
+            commits=Commits(self.world.store, self.world.clock, self.world.glance),
             auth=People(),
             policy=self.policy,
             config=options,

@@ -31,9 +31,10 @@ from dolium.api.fields import (
 from dolium.api.zun import container_mounts
 from dolium.model import hints as model_hints
 from dolium.model.container import RestartPolicy, Spec
+from dolium.model.image import reserved
 
 NAME = text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-IMAGE_DRIVER = choice("docker", None, "None")
+IMAGE_DRIVER = choice("docker", "glance", None, "None")
 ARRAYS_SINCE = 20
 """From this version on `command` is an array; before, a line for a shell to split."""
 
@@ -74,6 +75,8 @@ def image(value: Any) -> Any:
     checked = text(2, 255, null=False)(value)
     if not re.search("[a-zA-Z0-9][a-zA-Z0-9_.-]", checked):
         raise Wrong(f"{value!r} does not match '[a-zA-Z0-9][a-zA-Z0-9_.-]'")
+    if reserved(checked):
+        raise Wrong(f"{value!r} can't be had by its name")
     return checked
 
 
@@ -274,6 +277,9 @@ class Body:
         spec = self._spec(given, version)
         if spec.cpu_policy == "dedicated" and not spec.cpu.is_integer():
             raise errors.Invalid(field="cpu", why="Dedicated CPUs are whole ones.")
+        if spec.registry_id and spec.image_driver != "docker":
+            why = f"Images of {spec.image_driver} come from no registry."
+            raise errors.Invalid(field="registry", why=why)
         return given.get("name"), spec
 
     def _checks(self, version: int) -> dict[str, Check]:
@@ -306,6 +312,7 @@ class Body:
             restart_policy=_sensible(given.get("restart_policy")),
             interactive=interactive,
             tty=interactive if forced else bool(given.get("tty")),
+            image_driver=_driver(given.get("image_driver")),
             image_pull_policy=pull.lower() if pull else None,
             runtime=given.get("runtime"),
             privileged=bool(given.get("privileged")),
@@ -319,6 +326,10 @@ class Body:
             requested_host=given.get("host"),
             registry_id=given.get("registry"),
         )
+
+
+def _driver(value: str | None) -> str:
+    return "docker" if value in (None, "None") else value
 
 
 def _gate(given: dict[str, Any], version: int) -> None:

@@ -15,10 +15,15 @@ from dolium.api.call import ACCEPTED, Answer, Call
 from dolium.api.fields import Check, Wrong, read
 from dolium.api.zun.container_spec import IMAGE_DRIVER, NAME, image
 from dolium.api.zun.containers import shown
-from dolium.model.container import ASKS, QUESTIONS, Verb, check
+from dolium.model import reading
+from dolium.model.container import ASKS, QUESTIONS, Shown, Verb, check
+from dolium.model.image import Source
 
 LONGEST_STOP_S = 3600
 """How long a stop may wait at most: a host does only so much at once."""
+
+_COMMIT = {"repository": fields.text(1, 255, null=False), "tag": fields.text(1, 128)}
+_NO_DRIVER = errors.InvalidDriver
 
 _encode = msgspec.json.encode
 
@@ -62,10 +67,23 @@ def _ask(call: Call, verb: Verb, checks: dict[str, Check]) -> Answer:
 
 def rebuild(call: Call) -> Answer:
     """`POST rebuild?image=&image_driver=`: makes it anew, on the addresses it has."""
-    given = read(call.params(), {"image": _image, "image_driver": lambda value: value})
-    fields.one("image_driver", given.get("image_driver"), IMAGE_DRIVER, errors.InvalidDriver)
-    call.service.containers.rebuild(call.context, call.row, given.get("image"))
+    given = read(call.params(), _REBUILD)
+    driver = fields.one("image_driver", given.get("image_driver"), IMAGE_DRIVER, _NO_DRIVER)
+    source = _source(call, given.get("image"), None if driver == "None" else driver)
+    call.service.containers.rebuild(call.context, call.row, source)
     return ACCEPTED
+
+
+def _source(call: Call, image: str | None, driver: str | None) -> Source | None:
+    """Where the image comes from now; None: from where it came."""
+    if image is None and driver is None:
+        return None
+    present = reading.read(call.row.shown, Shown)
+    image, driver = image or present.image, driver or present.image_driver
+    if driver != "glance":
+        return Source(image=image, driver=driver)
+    pin = call.service.glance.pin(call.token, image, _NO_DRIVER)
+    return Source(image=image, driver=driver, pin=pin)
 
 
 def rename(call: Call) -> Answer:
@@ -86,12 +104,12 @@ def resize_container(call: Call) -> Answer:
 
 
 def commit(call: Call) -> Answer:
-    """`POST commit?repository=&tag=`, refused until there is somewhere to keep the image."""
-    checks = {"repository": fields.text(1, 255, null=False), "tag": fields.text(1, 128)}
-    read(call.params(), checks, required=["repository"])
-    _may(call, "commit")
-    why = "Images are kept by Glance, which this cloud does not offer."
-    raise errors.Invalid(field="repository", why=why)
+    """`POST commit?repository=&tag=`: it becomes an image of Glance, whose id is told."""
+    given = read(call.params(), _COMMIT, required=["repository"])
+    row, tag = call.row, given.get("tag") or "latest"
+    check("commit", ASKS[Verb.COMMIT].allowed, row.uuid, row.status)
+    image_id = call.service.commits.commit(call.context, call.token, row, given["repository"], tag)
+    return Answer(202, _encode({"uuid": image_id}))
 
 
 def logs(call: Call) -> Answer:
@@ -181,6 +199,9 @@ def since(value: Any) -> int | None:
 
 def _image(value: Any) -> str | None:
     return None if value in (None, "None") else str(image(value))
+
+
+_REBUILD: dict[str, Check] = {"image": _image, "image_driver": lambda value: value}
 
 
 def _ps_args(value: Any) -> str | None:

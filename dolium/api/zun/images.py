@@ -9,7 +9,7 @@ import msgspec
 from dolium import errors
 from dolium.api import fields, paging
 from dolium.api.call import Answer, Call
-from dolium.model.image import Image, is_name
+from dolium.model.image import Image, is_name, reserved
 
 SORTS = frozenset(
     [
@@ -21,7 +21,7 @@ SORTS = frozenset(
 
 def _repo(value: Any) -> Any:
     checked = fields.text(2, 255, null=False)(value)
-    if not is_name(checked):
+    if not is_name(checked) or reserved(checked):
         raise fields.Wrong(f"{value!r} is not the name of an image")
     return checked
 
@@ -37,7 +37,7 @@ _PULL: dict[str, fields.Check] = {
     "image_pull_policy": _anything,
 }
 _SEARCH: dict[str, fields.Check] = {
-    "image_driver": fields.choice("docker", "None"),
+    "image_driver": fields.choice("docker", "glance", "None"),
     "exact_match": fields.toggle,
 }
 
@@ -82,16 +82,26 @@ def search(call: Call) -> Answer:
         for name, value in given.items()
     }
     name = fields.one("image", call.path["image"], fields.text(2, 255))
-    found = call.service.images.search(name, exact=asked.get("exact_match", False))
-    told = [
+    find = _in_glance if asked.get("image_driver") == "glance" else _in_registry
+    return Answer(200, _encode(find(call, name, exact=asked.get("exact_match", False))))
+
+
+def _in_registry(call: Call, name: str, *, exact: bool) -> list[dict[str, Any]]:
+    return [
         {
             "name": each.name,
             "description": each.description,
             "metadata": {"is_official": each.is_official, "star_count": each.star_count},
         }
-        for each in found
+        for each in call.service.images.search(name, exact=exact)
     ]
-    return Answer(200, _encode(told))
+
+
+def _in_glance(call: Call, name: str, *, exact: bool) -> list[dict[str, Any]]:
+    return [
+        msgspec.to_builtins(image)
+        for image in call.service.glance.search(call.token, name, exact=exact)
+    ]
 
 
 def _found(call: Call) -> Image:

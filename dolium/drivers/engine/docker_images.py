@@ -21,7 +21,7 @@ from dolium import errors
 from dolium.drivers.engine.docker_errors import clean, fail
 from dolium.drivers.engine.docker_socket import Client, Stream
 from dolium.model import reading
-from dolium.model.image import Found, Held
+from dolium.model.image import Found, Held, reserved
 from dolium.model.registry import Login
 
 SILENT_S = 3.0
@@ -172,6 +172,8 @@ class Images:
         self, image: str, policy: str, stop: Callable[[], bool], login: Login | None = None
     ) -> str | None:
         """See `base.Engine.pull`."""
+        if reserved(image):
+            raise errors.Refused(why=f"Images like '{image}' can't be had by their names")
         reference = parse(image)
         present = self.present(reference)
         if policy == "never" and not present:
