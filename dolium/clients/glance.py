@@ -58,9 +58,11 @@ class Glance:
             endpoint_override=account.endpoint or None,
         )
 
-    def images(self, token: str, **query: str) -> list[Image]:
-        """All that its bearer sees of container format docker."""
-        params = {"container_format": "docker", "limit": str(PAGE)} | query
+    def images(self, token: str, name: str | None = None) -> list[Image]:
+        """All that its bearer sees of container format docker, or those of a name."""
+        params = {"container_format": "docker", "limit": str(PAGE)}
+        if name is not None:
+            params["name"] = f"eq:{name}"  # or what is before a colon would be an operator
         found: list[Image] = []
         path = "/v2/images"
         while path:
@@ -120,6 +122,10 @@ class Glance:
         except (exceptions.http.Unauthorized, exceptions.http.Forbidden) as error:
             if token:
                 raise errors.Forbidden(rule=f"{verb} {path} of Glance") from None
+            raise errors.Unanswered(what="Glance", why=str(error)) from None
+        except exceptions.http.HTTPClientError as error:
+            if token:
+                raise errors.InvalidValue(why=f"Glance: {error}") from None
             raise errors.Unanswered(what="Glance", why=str(error)) from None
         except exceptions.ClientException as error:
             raise errors.Unanswered(what="Glance", why=str(error)) from None

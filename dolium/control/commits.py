@@ -150,7 +150,7 @@ class Uploads:
             self.waits = any(commit.stage in self._stages for commit in found)
         for commit in due:
             self._spawn(lambda commit=commit: self._step(commit))  # type: ignore[misc]
-        return len(due)
+        return len(orphans) + len(due)
 
     @property
     def _stages(self) -> dict[str, Callable[[Commit], None]]:

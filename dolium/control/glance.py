@@ -71,13 +71,11 @@ def _found(client: Client, token: str, ident: str) -> list[Image]:
             return [client.image(ident, token)]
         except errors.Absent:
             return []
-    # Glance compares names as wholes, but takes some beginnings for something else.
-    found = [each for each in client.images(token, name=ident) if each.name == ident]
+    found = client.images(token, ident)
     repo, colon, tag = ident.rpartition(":")
     if not found and colon and repo:
-        named = client.images(token, name=repo)
-        found = [each for each in named if each.name == repo and tag in each.tags]
-    return [each for each in found if each.container_format == "docker"]
+        found = [each for each in client.images(token, repo) if tag in each.tags]
+    return found
 
 
 def _pin(image: Image) -> Pin:

@@ -50,7 +50,7 @@ class Incoming:
         try:
             kind, size = HEAD.unpack(self._take(HEAD.size))
             if size > MOST:
-                raise errors.Unanswered(what=self._what, why="it speaks another protocol")
+                raise ConnectionError("it speaks another protocol")
             content = self._take(size)
         except OSError as error:
             self.close()

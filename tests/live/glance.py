@@ -46,7 +46,7 @@ def missing() -> str:
 
 
 class Glance:
-    """Started when made; ends with its place."""
+    """Started when made, until it is killed."""
 
     def __init__(self, place: Place, keystone: dict[str, str]) -> None:
         """keystone: who validates tokens there: auth_url, username, password, project_name."""
@@ -72,7 +72,7 @@ class Glance:
         until(self._answers, "Glance answers", step=0.2)
 
     def kill(self) -> None:
-        """Without warning."""
+        """Without warning; also at the end."""
         for pid in self._place.named("python", str(PROGRAM)):
             self._place.kill(pid)
         self._process.wait(30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
@@ -35,10 +36,12 @@ def installation(machine: Place, request: pytest.FixtureRequest) -> Installation
 
 
 @pytest.fixture(scope="module")
-def images(machine: Place, installation: Installation) -> Glance:
+def images(machine: Place, installation: Installation) -> Iterator[Glance]:
     word = keystone_files.passwords(installation.state / "keystone" / "passwords.json")["dolium"]
     who = {"username": "dolium", "password": word, "project_name": "service"}
-    return Glance(machine, who | {"auth_url": KEYSTONE})
+    made = Glance(machine, who | {"auth_url": KEYSTONE})
+    yield made
+    made.kill()
 
 
 @pytest.fixture(scope="module")
