@@ -15,9 +15,11 @@ PUBLIC = ""
 
 
 class FakeGlance(Glance):
-    """Implements clients.glance.Glance; a token is the name of its bearer's project."""
+    """Implements clients.glance.Glance."""
 
-    def __init__(self) -> None:
+    def __init__(self, project_of: Callable[[str], str] = str) -> None:
+        """project_of: of a token's bearer."""
+        self._project_of = project_of
         self.kept: dict[str, Image] = {}
         self.owners: dict[str, str] = {}
         self.content: dict[str, bytes] = {}
@@ -42,17 +44,20 @@ class FakeGlance(Glance):
             size=len(content),
         )
 
+    def _sees(self, token: str, ident: str) -> bool:
+        return self.owners[ident] in (PUBLIC, self._project_of(token))
+
     def images(self, token: str, name: str | None = None) -> list[Image]:
         self.fault("images")
         return [
             image
             for ident, image in self.kept.items()
-            if self.owners[ident] in (PUBLIC, token) and name in (None, image.name)
+            if self._sees(token, ident) and name in (None, image.name)
         ]
 
     def image(self, ident: str, token: str = "") -> Image:
         self.fault("image")
-        if ident not in self.kept or (token and self.owners[ident] not in (PUBLIC, token)):
+        if ident not in self.kept or (token and not self._sees(token, ident)):
             raise errors.Absent(what=f"/v2/images/{ident}")
         return self.kept[ident]
 
@@ -61,7 +66,7 @@ class FakeGlance(Glance):
         self.kept[ident] = Image(
             id=ident, name=name, status="queued", container_format="docker", tags=(tag,)
         )
-        self.owners[ident] = token
+        self.owners[ident] = self._project_of(token)
 
     def delete(self, ident: str) -> None:
         self.fault("delete")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +79,16 @@ class Glance:
         for pid in self._place.named("python", str(PROGRAM)):
             self._place.kill(pid)
         self._process.wait(30)
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """It is reached and says nothing meanwhile."""
+        (pid,) = self._place.named("python", str(PROGRAM))
+        self._place.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._place.kill(pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()[-3000:]

@@ -14,6 +14,7 @@ from tests.live.clients import Clients
 from tests.live.conftest import INSTALLATION
 from tests.live.glance import Glance
 from tests.live.installation import IMAGE, Installation, Owned
+from tests.live.people import member
 from tests.live.place import Place, until
 
 pytestmark = pytest.mark.live
@@ -98,3 +99,121 @@ def test_a_container_becomes_one(installation: Installation, images: Glance, own
     until(lambda: f"{OWN}commit:{ident}" not in own(installation), "the host forgot it")
     assert installation.rows("SELECT * FROM commits") == []
     owned.delete(uuid, again)
+
+
+def active(installation: Installation, images: Glance, ident: str) -> None:
+    token = installation.token("admin")
+    until(lambda: images.images(token)[ident]["status"] == "active", "Glance has it")
+
+
+def settled(installation: Installation) -> None:
+    until(lambda: not installation.rows("SELECT * FROM commits"), "nothing is left to do")
+
+
+def test_nobody_gets_what_is_anothers(
+    installation: Installation, images: Glance, owned: Owned, archive: bytes, demo: Clients
+) -> None:
+    """Not even where it is on the host already."""
+    ident = images.keep(installation.token(), "secret", archive)
+    uuid = owned.create("has-it", image=ident, image_driver="glance")
+    owned.until(uuid, "Running")
+    with installation.client(member(installation, "eve")) as client:
+        for image in ("secret", ident):
+            body = {"image": image, "image_driver": "glance"}
+            status, said = client.raw("POST", "/v1/containers", body)
+            assert (status, b"image-not-found" in said) == (400, True), said
+        for image in (f"{OWN}glance:{ident}", _id(installation, f"{OWN}glance:{ident}")):
+            status, said = client.raw("POST", "/v1/containers", {"image": image})
+            assert (status, b"can't be had by its name" in said) == (400, True), said
+    owned.delete(uuid)
+
+
+def _id(installation: Installation, name: str) -> str:
+    return installation.docker("image", "inspect", "-f", "{{.Id}}", name).strip()
+
+
+def test_a_glance_that_is_down_is_waited_for(
+    installation: Installation, images: Glance, owned: Owned, archive: bytes
+) -> None:
+    ident = images.keep(installation.token(), "late", archive)
+    uuid = owned.create("waits", image=ident, image_driver="glance")
+    owned.until(uuid, "Running")
+    installation.docker("rmi", "--force", f"{OWN}glance:{ident}")
+    images.kill()
+    owned.act(uuid, "rebuild")
+    until(
+        lambda: "Glance does not answer" in (owned.show(uuid)["status_reason"] or ""),
+        "it says what it waits for",
+    )
+    body = {"image": "late", "image_driver": "glance"}
+    status, said = owned.client.raw("POST", "/v1/containers", body)
+    assert (status, b"Glance does not answer" in said) == (503, True), said
+    images.start()
+    assert owned.until(uuid, "Running")["status_reason"] is None
+    owned.delete(uuid)
+
+
+def test_dolium_is_killed_while_it_sends(
+    installation: Installation, images: Glance, owned: Owned
+) -> None:
+    uuid = owned.create("large")
+    owned.until(uuid, "Running")
+    made = "dd%20if=/dev/urandom%20of=/large%20bs=1M%20count=64"
+    owned.client.ask("POST", f"/v1/containers/{uuid}/execute?command={made}")
+    path = f"/v1/containers/{uuid}/commit?repository=large"
+    ident, token = owned.client.ask("POST", path)["uuid"], installation.token()
+    states = ("saving", "active")
+    until(lambda: images.images(token)[ident]["status"] in states, "it is on its way", step=0.0)
+    with images.hung():
+        installation.kill()
+    installation.start()
+    installation.ready()
+    active(installation, images, ident)
+    settled(installation)
+    assert owned_again(installation, uuid)["status"] == "Running"
+    told = images.images(token)[ident]
+    assert told["size"] > 64 * 2**20
+    assert f"{OWN}commit:{ident}" not in own(installation)
+    with installation.client() as client:
+        actions = client.ask("GET", f"/v1/containers/{uuid}/container_actions")["containerActions"]
+        assert [(each["action"], each["message"]) for each in actions][0] == ("commit", None)
+        Owned(client).delete(uuid)
+
+
+def owned_again(installation: Installation, uuid: str) -> dict[str, Any]:
+    """Settled, by a Dolium that was started again."""
+    with installation.client() as client:
+        return Owned(client).until(uuid, "Running")
+
+
+def test_clients(installation: Installation, images: Glance, demo: Clients) -> None:
+    """As people type it."""
+    demo.zun("run", "--name", "typed", "cirros", "sleep", "1000")
+    with installation.client() as client:
+        owned = Owned(client)
+        found = client.ask("GET", "/v1/containers?name=typed")["containers"]
+        uuid = found[0]["uuid"]
+        owned.until(uuid, "Running")
+        demo.zun("commit", "typed", "by-zun:1")
+        demo.appcontainer("commit", "typed", "by-openstack")
+        until(
+            lambda: (
+                [
+                    each["status"]
+                    for each in images.images(installation.token()).values()
+                    if each["name"] in ("by-zun", "by-openstack")
+                ]
+                == ["active", "active"]
+            ),
+            "both are there",
+        )
+        demo.zun(
+            "run", "--name", "from-it", "--image-driver", "glance", "by-zun:1", "sleep", "1000"
+        )
+        again = client.ask("GET", "/v1/containers?name=from-it")["containers"][0]["uuid"]
+        owned.until(again, "Running")
+        assert "by-openstack" in demo.zun("image-search", "--image-driver", "glance", "by-")
+        demo.zun("rebuild", "--image", "by-openstack", "--image-driver", "glance", "typed")
+        assert owned.until(uuid, "Running")["image"] == "by-openstack"
+        owned.delete(uuid, again)
+    settled(installation)
