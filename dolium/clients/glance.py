@@ -127,6 +127,10 @@ class Glance:
             if token:
                 raise errors.InvalidValue(why=f"Glance: {error}") from None
             raise errors.Unanswered(what="Glance", why=str(error)) from None
+        except exceptions.ConnectTimeout:
+            raise errors.Unanswered(what="Glance", why="no answer in time") from None
+        except exceptions.ConnectFailure:
+            raise errors.Unanswered(what="Glance", why="no connection") from None
         except exceptions.ClientException as error:
             raise errors.Unanswered(what="Glance", why=str(error)) from None
 

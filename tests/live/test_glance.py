@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -120,10 +122,11 @@ def test_nobody_gets_what_is_anothers(
     with installation.client(member(installation, "eve")) as client:
         for image in ("secret", ident):
             body = {"image": image, "image_driver": "glance"}
-            status, said = client.raw("POST", "/v1/containers", body)
+            status, said = client.raw("POST", "/v1/containers", json.dumps(body).encode())
             assert (status, b"image-not-found" in said) == (400, True), said
         for image in (f"{OWN}glance:{ident}", _id(installation, f"{OWN}glance:{ident}")):
-            status, said = client.raw("POST", "/v1/containers", {"image": image})
+            named = json.dumps({"image": image}).encode()
+            status, said = client.raw("POST", "/v1/containers", named)
             assert (status, b"can't be had by its name" in said) == (400, True), said
     owned.delete(uuid)
 
@@ -145,7 +148,7 @@ def test_a_glance_that_is_down_is_waited_for(
         lambda: "Glance does not answer" in (owned.show(uuid)["status_reason"] or ""),
         "it says what it waits for",
     )
-    body = {"image": "late", "image_driver": "glance"}
+    body = json.dumps({"image": "late", "image_driver": "glance"}).encode()
     status, said = owned.client.raw("POST", "/v1/containers", body)
     assert (status, b"Glance does not answer" in said) == (503, True), said
     images.start()
@@ -171,12 +174,12 @@ def test_dolium_is_killed_while_it_sends(
     active(installation, images, ident)
     settled(installation)
     assert owned_again(installation, uuid)["status"] == "Running"
-    told = images.images(token)[ident]
-    assert told["size"] > 64 * 2**20
+    assert images.images(token)[ident]["size"] > 64 * 2**20
     assert f"{OWN}commit:{ident}" not in own(installation)
     with installation.client() as client:
-        actions = client.ask("GET", f"/v1/containers/{uuid}/container_actions")["containerActions"]
-        assert [(each["action"], each["message"]) for each in actions][0] == ("commit", None)
+        told = client.ask("GET", f"/v1/containers/{uuid}/container_actions")
+        newest = told["containerActions"][0]
+        assert (newest["action"], newest["message"]) == ("commit", None)
         Owned(client).delete(uuid)
 
 
@@ -207,13 +210,12 @@ def test_clients(installation: Installation, images: Glance, demo: Clients) -> N
             ),
             "both are there",
         )
-        demo.zun(
-            "run", "--name", "from-it", "--image-driver", "glance", "by-zun:1", "sleep", "1000"
-        )
+        driver = ("--image-driver", "glance")
+        demo.zun("run", "--name", "from-it", *driver, "by-zun:1", "sleep", "1000")
         again = client.ask("GET", "/v1/containers?name=from-it")["containers"][0]["uuid"]
         owned.until(again, "Running")
-        assert "by-openstack" in demo.zun("image-search", "--image-driver", "glance", "by-")
-        demo.zun("rebuild", "--image", "by-openstack", "--image-driver", "glance", "typed")
+        assert "by-openstack" in demo.zun("image-search", "--image_driver", "glance", "by-")
+        demo.zun("rebuild", "--image", "by-openstack", *driver, "typed")
         assert owned.until(uuid, "Running")["image"] == "by-openstack"
         owned.delete(uuid, again)
     settled(installation)
