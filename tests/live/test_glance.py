@@ -12,6 +12,7 @@ import pytest
 from dolium.beside import keystone_files
 from dolium.model.image import OWN
 from tests.live import glance
+from tests.live import test_tempest as tempest
 from tests.live.clients import Clients
 from tests.live.conftest import INSTALLATION
 from tests.live.glance import Glance
@@ -219,3 +220,15 @@ def test_clients(installation: Installation, images: Glance, demo: Clients) -> N
         assert owned.until(uuid, "Running")["image"] == "by-openstack"
         owned.delete(uuid, again)
     settled(installation)
+
+
+@pytest.mark.soak
+def test_tempest(installation: Installation, images: Glance, demo: Clients) -> None:
+    """What Zun's people wrote about commits; see test_tempest.py."""
+    admin = Clients(installation.rc("admin"))
+    admin.openstack("service", "create", "--name", "glance", "image")
+    for kind in ("public", "internal"):
+        admin.openstack("endpoint", "create", "--region", "RegionOne", "image", kind, glance.URL)
+    name = r"test_commit_container_140(\[|$)"
+    results = tempest.run(installation, f"^{tempest.PREFIX}.{name}", glance=True)
+    assert list(results.values()) == ["ok"], results

@@ -56,7 +56,7 @@ region = {rc[OS_REGION_NAME]}
 [service_available]
 neutron = false
 nova = false
-glance = false
+glance = {glance}
 cinder = false
 swift = false
 zun = true
@@ -71,24 +71,29 @@ DONE = re.compile(r"^\{\d+\} (\S+?)(?:\[[^\]]*\])? \[[^\]]*\] \.\.\. (\w+)(.*)$"
 @pytest.fixture(scope="module")
 def results(installation: Installation) -> dict[str, str]:
     """The outcome of each test that was run, and of all when DOLIUM_TEMPEST_ALL is set."""
+    names = "|".join(PASSING)
+    others = "|".join(map(re.escape, OTHERS))
+    wanted = f"^({re.escape(PREFIX)}.test_({names})|{others})(\\[|$)"
+    if os.environ.get("DOLIUM_TEMPEST_ALL"):
+        wanted = r"^zun_tempest_plugin\.(?!.*Legacy)"
+    return run(installation, wanted)
+
+
+def run(installation: Installation, wanted: str, *, glance: bool = False) -> dict[str, str]:
+    """The outcome of each test whose name matches; glance: there is one."""
     if not TEMPEST.exists():
         pytest.skip("tempest: .venv-tempest is missing; scripts/bootstrap test makes it")
     _images(installation)
     folder = installation.place.folder / "tempest"
     folder.mkdir()
     (folder / "tempest.conf").write_text(
-        CONFIGURATION.format(folder=folder, rc=installation.rc("admin"))
+        CONFIGURATION.format(folder=folder, rc=installation.rc("admin"), glance=str(glance).lower())
     )
     found = next((TEMPEST.parents[1] / "lib").glob("python3*/site-packages"))
     # Without a group_regex the tests of one class are shared out among the workers.
     (folder / ".stestr.conf").write_text(
         f"[DEFAULT]\ntest_path={found}/tempest/test_discover\ntop_dir={found}\n"
     )
-    names = "|".join(PASSING)
-    others = "|".join(map(re.escape, OTHERS))
-    wanted = f"^({re.escape(PREFIX)}.test_({names})|{others})(\\[|$)"
-    if os.environ.get("DOLIUM_TEMPEST_ALL"):
-        wanted = r"^zun_tempest_plugin\.(?!.*Legacy)"
     workers = ("--concurrency", str(WORKERS))
     done = subprocess.run(
         [str(TEMPEST), "run", "--config-file", "tempest.conf", "--regex", wanted, *workers],
