@@ -29,8 +29,10 @@ def some(connection: sa.Connection, limit: int) -> list[Commit]:
 
 
 def orphans(connection: sa.Connection, limit: int) -> list[str]:
-    """Those whose containers are gone before their hosts made the images."""
-    there = sa.exists().where(containers.c.uuid == table.c.container_uuid)
+    """Those whose containers are gone, or on other hosts, before the images were made."""
+    there = sa.exists().where(
+        containers.c.uuid == table.c.container_uuid, containers.c.host == table.c.host
+    )
     query = (
         sa.select(table.c.image_id)
         .where(table.c.stage == Stage.ASKED.value, sa.not_(there))

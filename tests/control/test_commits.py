@@ -24,7 +24,7 @@ from dolium.model.container import State, Verb
 from dolium.model.image import snapshot
 from dolium.model.record import Action
 from dolium.model.wish import Answer, Question
-from dolium.store import commits
+from dolium.store import commits, containers
 from tests.control.glance import FakeGlance
 from tests.control.world import HOST, World
 
@@ -273,6 +273,14 @@ def test_a_container_that_is_deleted_after(lab: Lab) -> None:
     lab.settle()
     assert lab.glance.kept[image_id].status == "active"
     assert lab.left == []
+
+
+def test_a_container_that_is_made_anew_elsewhere(lab: Lab) -> None:
+    image_id = lab.commit()
+    lab.host.engine.images[snapshot(image_id)] = Image()
+    lab.world.store.write(lambda tx: containers.observe(tx, lab.uuid, {"host": "host2"}))
+    lab.settle()
+    lab.nothing_is_left(image_id)
 
 
 def test_a_record_that_was_deleted(lab: Lab) -> None:

@@ -94,9 +94,10 @@ class Glance:
         assert self._process.poll() is None, self._log.read_text()[-3000:]
         try:
             with urllib.request.urlopen(f"{URL}/versions", timeout=5) as answer:
-                return bool(answer.status in (200, 300))
+                return bool(answer.status == 200)
         except urllib.error.HTTPError as error:
-            return error.code in (300, 401)
+            error.close()
+            return error.code == 300
         except urllib.error.URLError:
             return False
 
