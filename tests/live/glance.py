@@ -78,7 +78,12 @@ class Glance:
         """Without warning; also at the end."""
         for pid in self._place.named("python", str(PROGRAM)):
             self._place.kill(pid)
+        self._go_on()
         self._process.wait(30)
+
+    def _go_on(self) -> None:
+        """nsenter stops itself when what it runs is stopped."""
+        self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def hung(self) -> Iterator[None]:
@@ -89,6 +94,7 @@ class Glance:
             yield
         finally:
             self._place.kill(pid, signal.SIGCONT)
+            self._go_on()
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()[-3000:]
