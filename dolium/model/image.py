@@ -103,9 +103,10 @@ def reserved(name: str) -> bool:
     """Whether a name is not for users: it is Dolium's own, or an engine's id of an image, which
     says nothing about who may have that.
     """
-    return name.startswith((OWN, "sha256:"))
+    return name.startswith((OWN, "sha256:")) or _ID.fullmatch(name) is not None
 
 
+_ID = re.compile("[0-9a-f]{64}")
 _NAME = re.compile(
     r"(?:[a-zA-Z0-9\[][a-zA-Z0-9.\-\]:]*/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
     r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,})?",

@@ -43,14 +43,16 @@ def test_a_container_becomes_an_image_and_goes_on(bench: Bench, name: str) -> No
     engine.remove_image(f"{name}-2")
 
 
-def test_what_is_not_there_is_not_saved(bench: Bench, name: str) -> None:
-    with pytest.raises(errors.Absent):
-        bench.engine.save(name)
-
-
-def test_nothing_is_kept_of_what_broke_off(bench: Bench, name: str) -> None:
+def test_what_is_refused_leaves_nothing(bench: Bench, name: str) -> None:
     engine = bench.engine
+    with pytest.raises(errors.Absent):
+        engine.save(name)
     engine.commit(bench.run("sleep", "1000").handle, name)
+    held = engine.image(name)
+    assert held is not None
+    for image in (name, held.id):  # not for users, present or not
+        with pytest.raises(errors.Refused, match="can't be had by their names"):
+            engine.pull(image, "ifnotpresent")
     archive = b"".join(engine.save(name))
     engine.remove_image(name)
 
@@ -60,21 +62,6 @@ def test_nothing_is_kept_of_what_broke_off(bench: Bench, name: str) -> None:
 
     with pytest.raises(errors.Unanswered, match="Glance does not answer: it broke off"):
         engine.load(name, broken())
-    assert engine.image(name) is None
-
-
-def test_an_archive_that_is_none_is_refused(bench: Bench, name: str) -> None:
     with pytest.raises(errors.Refused, match="is no archive"):
-        bench.engine.load(name, iter([b"QFI" * 1000]))
-    assert bench.engine.image(name) is None
-
-
-def test_names_of_dolium_and_ids_are_not_for_users(bench: Bench, name: str) -> None:
-    engine = bench.engine
-    engine.commit(bench.run("sleep", "1000").handle, name)
-    held = engine.image(name)
-    assert held is not None
-    for image in (name, held.id):
-        with pytest.raises(errors.Refused, match="can't be had by their names"):
-            engine.pull(image, "ifnotpresent")
-    engine.remove_image(name)
+        engine.load(name, iter([b"QFI" * 1000]))
+    assert engine.image(name) is None
