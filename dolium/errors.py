@@ -349,6 +349,12 @@ class Refused(DriverError):
     status, code, text = 409, "dolium.refused", "{why}"
 
 
+class Taken(DriverError):
+    """Somebody else does it just now, or has done it: look again."""
+
+    status, code, retry, text = 409, "dolium.taken", 2.0, "{why}"
+
+
 class NoConsole(DriverError):
     """A terminal that is not there, or a command that does not run in one."""
 

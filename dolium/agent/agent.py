@@ -15,11 +15,10 @@ from collections.abc import Callable
 
 from dolium import errors
 from dolium.agent import policy
-from dolium.agent.consoles import Line
 from dolium.agent.core import Core, Options, Wiring
 from dolium.agent.journal import Journal
 from dolium.drivers.engine.base import Engine
-from dolium.link.base import Control
+from dolium.link.base import Control, Line
 from dolium.model.clock import Clock
 from dolium.model.metric import Meter
 from dolium.model.wish import Answer, Question
@@ -95,7 +94,7 @@ class Agent:
         return self.core.answer(question)
 
     def open(self, question: Question) -> Line:
-        """Open a console of a container of this host; raises errors.Error."""
+        """Open a console, or what else is read as it comes; raises errors.Error."""
         return self.core.open(question)
 
     def stop(self, *, rest: bool = False) -> None:

@@ -13,6 +13,7 @@ from dolium.agent import sandbox
 from dolium.agent.notes import Begun
 from dolium.agent.passes import LIVE, STOP_S, Pass
 from dolium.model.container import Seen, Verb
+from dolium.model.image import snapshot
 from dolium.model.wish import Command
 
 INTERRUPTED = "interrupted; not repeated"
@@ -163,6 +164,13 @@ def network_detach(p: Pass, command: Command) -> str:
     return f"is off network {network}"
 
 
+def commit(p: Pass, command: Command) -> str:
+    """Make an image of it, which waits here until the control side has fetched it for Glance."""
+    name = snapshot(str(command.params["image"]))
+    p.tools.engine.commit(_there(p).handle, name)
+    return f"is {name}"
+
+
 def _there(p: Pass) -> Seen:
     seen = p.look()
     if seen is None:
@@ -194,5 +202,6 @@ VERBS: dict[Verb, Callable[[Pass, Command], str]] = {
     Verb.REBUILD: rebuild,
     Verb.NETWORK_ATTACH: network_attach,
     Verb.NETWORK_DETACH: network_detach,
+    Verb.COMMIT: commit,
 }
 """Every verb but delete, which supersedes them all (agent/converge.py)."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import random
 import uuid as uuids
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from msgspec import Struct
@@ -17,19 +17,20 @@ from msgspec import Struct
 from dolium import errors
 from dolium.agent import passes
 from dolium.agent.agenda import Agenda
-from dolium.agent.consoles import Consoles, Line
+from dolium.agent.consoles import Consoles
 from dolium.agent.converge import Converge
 from dolium.agent.images import Images
 from dolium.agent.inventory import Place, inventory
 from dolium.agent.journal import Journal
 from dolium.agent.keep import LIVELY
 from dolium.agent.lease import Lease
+from dolium.agent.loading import Loading
 from dolium.agent.notes import Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
 from dolium.agent.questions import answer, reply
 from dolium.drivers.engine.base import Engine
-from dolium.link.base import Control
+from dolium.link.base import Control, Line
 from dolium.model import trace
 from dolium.model.clock import Clock
 from dolium.model.container import Seen, engine_name
@@ -129,6 +130,7 @@ class Core:
             gate=gate or nullcontext(),
             machine=options.machine,
             stopping=stopping,
+            loading=Loading(engine, self._image),
             login=self._login,
             meter=meter or Meter(),
         )
@@ -231,15 +233,14 @@ class Core:
         return len(known)
 
     def _login(self, uuid: str) -> Login:
-        """For `Tools`. Raises Refused for what is definite, else Unanswered."""
-        try:
+        """For `Tools`."""
+        with _definite(errors.NotFound, errors.Unreadable):
             return self._link.login(self.options.host, self.boot, uuid)
-        except (errors.NotFound, errors.Unreadable) as error:
-            raise errors.Refused(why=str(error)) from error
-        except errors.DriverError:
-            raise
-        except errors.Error as error:
-            raise errors.Unanswered(what="The control side", why=str(error)) from error
+
+    def _image(self, uuid: str) -> Iterator[bytes]:
+        """For `Tools`."""
+        with _definite():
+            yield from self._link.image(self.options.host, self.boot, uuid)
 
     def _cut_off(self) -> None:
         LOG.warning(
@@ -343,7 +344,9 @@ class Core:
             return answer(self._engine, self._named(question.uuid), question)
 
     def open(self, question: Question) -> Line:
-        """Open a console of a container of this host."""
+        """Open a console of a container of this host, or the archive of an image."""
+        if question.what == "save_image":
+            return self.images.save(question)
         name = self._named(question.uuid)
         seen = self._engine.look(name) if name else None
         if seen is None:
@@ -448,3 +451,18 @@ class Core:
         if wish is not None and life is not None and wish.wanted in LIVELY:
             life.rested = True
             self.notes.save(uuid, life)
+
+
+@contextmanager
+def _definite(*kinds: type[errors.Error]) -> Iterator[None]:
+    """Of what the control side raises these become Refused, and all but DriverErrors Unanswered:
+    it may say otherwise when it is asked again.
+    """
+    try:
+        yield
+    except kinds as error:
+        raise errors.Refused(why=str(error)) from error
+    except errors.DriverError:
+        raise
+    except errors.Error as error:
+        raise errors.Unanswered(what="The control side", why=str(error)) from error

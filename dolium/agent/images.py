@@ -13,6 +13,8 @@ import msgspec
 
 from dolium import errors
 from dolium.drivers.engine.base import Engine
+from dolium.link.base import Line
+from dolium.link.stream import Outgoing
 from dolium.model.wish import Question
 
 AT_ONCE = 2
@@ -48,6 +50,10 @@ class Images:
             "remove_image": self._remove,
             "search_images": self._search,
         }
+
+    def save(self, question: Question) -> Line:
+        """{name}: the archive of an image, for whoever reads it; raises DriverError."""
+        return Outgoing(self._engine.save(str(question.params["name"])))
 
     def answer(self, question: Question) -> Any:
         """The value of the answer; raises DriverError."""

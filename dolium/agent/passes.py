@@ -12,6 +12,7 @@ import msgspec
 from dolium import errors
 from dolium.agent import sandbox
 from dolium.agent.agenda import Agenda
+from dolium.agent.loading import Loading
 from dolium.agent.notes import Begun, Launch, Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
@@ -65,6 +66,7 @@ class Tools:
     machine: str
     """Id of this run of the machine's kernel."""
     stopping: Callable[[], bool]
+    loading: Loading
     login: Callable[[str], Login]
     """Who signs in for the image of a container that names a registry; asked at each pull, as it
     is not to be on this host's disk."""
@@ -196,11 +198,7 @@ class Pass:
         if wish.created_generation in self.life.made and self.look():
             return None
         self.report(task=Task.PULLING)
-        spec, login = self._source()
-        if sandbox.is_sandbox(wish):
-            spec, remark = msgspec.structs.replace(spec, image=tools.engine.sandbox_image()), None
-        else:
-            remark = self._pull(spec, login)
+        spec, remark = self._fetch()
         if sandbox.shares(wish):
             self.life.sandbox = sandbox.made(tools, wish).handle
         for older in self.life.made:
@@ -223,6 +221,18 @@ class Pass:
             state=State.CREATED,
         )
         return remark
+
+    def _fetch(self) -> tuple[Spec, str | None]:
+        """Have the image; returns the wish with its name as the engine knows it, and a remark."""
+        tools, wish, spec = self.tools, self.wish, self.wish.spec
+        if sandbox.is_sandbox(wish):
+            return msgspec.structs.replace(spec, image=tools.engine.sandbox_image()), None
+        if spec.pin is not None:
+            policy = spec.image_pull_policy or "always"
+            tools.loading.load(wish.uuid, spec.pin, policy, self._unwanted)
+            return spec, None
+        spec, login = self._source()
+        return spec, self._pull(spec, login)
 
     def _pull(self, spec: Spec, login: Login | None) -> str | None:
         policy = spec.image_pull_policy or "always"

@@ -24,9 +24,11 @@ from dolium.api.route import Route
 from dolium.api.routes import PUBLIC, ROUTES
 from dolium.api.streams import Streams
 from dolium.control.capsules import Capsules
+from dolium.control.commits import Commits
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.following import Following
+from dolium.control.glance import Glance
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -64,6 +66,8 @@ def make(
     quotas: Quotas,
     registries: Registries,
     images: Images,
+    glance: Glance,
+    commits: Commits,
     auth: Auth,
     policy: Policy,
     config: conf.Config,
@@ -87,6 +91,8 @@ def make(
         quotas=quotas,
         registries=registries,
         images=images,
+        glance=glance,
+        commits=commits,
         policy=policy,
         config=config,
         clock=clock or SystemClock(),

@@ -15,9 +15,11 @@ from dolium.api.forms import MOST_BODY
 from dolium.api.policy import Policy
 from dolium.api.streams import Stream, Streams
 from dolium.control.capsules import Capsules
+from dolium.control.commits import Commits
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.following import Following
+from dolium.control.glance import Glance
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -60,6 +62,8 @@ class Service(Struct, frozen=True, kw_only=True):
     quotas: Quotas
     registries: Registries
     images: Images
+    glance: Glance
+    commits: Commits
     policy: Policy
     config: conf.Config
     clock: Clock
@@ -111,6 +115,11 @@ class Call:
         """One of the request's headers."""
         value = self._environ.get(f"HTTP_{name.upper().replace('-', '_')}")
         return None if value is None else str(value)
+
+    @property
+    def token(self) -> str:
+        """Whose bearer asks: for services that are asked in his name."""
+        return self.header("X-Auth-Token") or ""
 
     def query(self) -> dict[str, str]:
         """Parameters of the query string; of one given twice the last counts."""

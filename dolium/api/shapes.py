@@ -177,6 +177,12 @@ class Actions(Shape):
     actions: list[Action] = field(name="containerActions")
 
 
+class Made(Shape):
+    """The id of an image."""
+
+    uuid: str
+
+
 class Done(Shape):
     """What came of a command, or where its terminal is."""
 

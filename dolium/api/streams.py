@@ -13,6 +13,7 @@ from typing import Protocol
 
 from dolium import errors
 from dolium.link.base import Hosts
+from dolium.link.stream import Incoming
 from dolium.model.wish import Answer, Question
 
 
@@ -118,3 +119,8 @@ class Patient(Hosts):
         """See Hosts."""
         with self._streams.waiting():
             return self._link.open(host, question, timeout_s)
+
+    def read(self, host: str, question: Question, timeout_s: float = 30.0) -> Incoming:
+        """See Hosts."""
+        with self._streams.waiting():
+            return self._link.read(host, question, timeout_s)

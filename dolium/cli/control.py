@@ -144,8 +144,9 @@ def api(config: conf.Config, stack: contextlib.ExitStack) -> None:
     auth = Auth(_auth(config.keystone), keep_s=config.api.token_memo_s)
     tls = listening.api_tls(config, SystemClock())
     here = Listening(config, Source.API, stack)
-    registries = here.hosting.registries
-    made = Api(config, here.store, here.deployment, auth, here.link, registries, here.registry, tls)
+    made = Api(
+        config, here.store, here.deployment, auth, here.link, here.hosting, here.registry, tls
+    )
     for warm in (auth.warm, made.policy.warm):
         threading.Thread(target=warm, name="warm", daemon=True).start()
     here.start()

@@ -19,13 +19,16 @@ from dolium.cli import arbiter, listening
 from dolium.cli.keys import cipher_of
 from dolium.cli.listening import Tls
 from dolium.clients.account import account
+from dolium.clients.glance import Glance as GlanceClient
 from dolium.clients.nova import Nova
 from dolium.control.asking import agree
 from dolium.control.capsules import Capsules
+from dolium.control.commits import Commits, Uploads
 from dolium.control.conductor import Conductor
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.following import Following
+from dolium.control.glance import Glance
 from dolium.control.heartbeats import Heartbeats
 from dolium.control.hosts import Hosts
 from dolium.control.hypervisors import Hypervisors, forget
@@ -97,6 +100,13 @@ def hypervisors(config: conf.Config, store: Store) -> Hypervisors | None:
     return Hypervisors(store, clock, random.Random(), Nova(account(config.fence_nova)))
 
 
+def glance_client(config: conf.Config) -> GlanceClient | None:
+    """What asks the cloud's Glance; None where the configuration names none."""
+    if not (config.glance.auth_url or config.glance.endpoint):
+        return None
+    return GlanceClient(account(config.glance))
+
+
 class Conducting:
     """The conductor, and the placer in it."""
 
@@ -119,7 +129,9 @@ class Conducting:
         lost = Lost(store, clock, config.hosts, fences(config), meter=store.meter)
         found = hypervisors(config, store)
         fetcher = Fetcher(store, clock, link, rng)
-        self.conductor = Conductor(store, clock, self.placer, lost, claims, found, fetcher)
+        client = glance_client(config)
+        uploads = Uploads(store, clock, link, client, rng) if client else None
+        self.conductor = Conductor(store, clock, self.placer, lost, claims, found, fetcher, uploads)
 
 
 class Hosting:
@@ -129,8 +141,15 @@ class Hosting:
         clock = SystemClock()
         self.heartbeats = Heartbeats(store, clock)
         self.registries = Registries(store, clock, cipher_of(config, store))
+        self.glance = Glance(glance_client(config))
         self.hosts = Hosts(
-            store, clock, config.placing, deployment, self.heartbeats.heard, self.registries
+            store,
+            clock,
+            config.placing,
+            deployment,
+            self.heartbeats.heard,
+            self.registries,
+            self.glance,
         )
 
 
@@ -144,7 +163,7 @@ class Api:
         deployment: str,
         auth: Auth,
         link: Link,
-        registries: Registries,
+        hosting: Hosting,
         registry: Registry,
         tls: Tls | None = None,
         follow: Follower | None = None,
@@ -177,8 +196,10 @@ class Api:
                 Services(store, clock),
                 Watching(store, clock),
                 Quotas(store, config.quota),
-                registries,
+                hosting.registries,
                 Images(store, clock, patient),
+                hosting.glance,
+                Commits(store, clock, hosting.glance),
                 auth,
                 self.policy,
                 config,

@@ -87,7 +87,7 @@ def _start(
     conducting = Conducting(config, store, deployment, link)
     registry = _registry(store, conducting)
     follow = conducting.placer.follow
-    api = Api(config, store, deployment, auth, link, hosting.registries, registry, api_tls, follow)
+    api = Api(config, store, deployment, auth, link, hosting, registry, api_tls, follow)
     consoles = proxy(config, store, link, registry, console_tls)
     host = Host(config, state.agent, deployment, store.meter)
     stack.callback(host.close)

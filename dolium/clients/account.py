@@ -20,6 +20,8 @@ class Account(Struct, frozen=True, kw_only=True):
     """Instead of what the catalog says."""
     token: str = ""
     """Instead of signing in, for a service without Keystone; needs `endpoint`."""
+    cafile: str = ""
+    """Who vouches for the services' certificates, PEM; empty: whom the system trusts."""
 
 
 def account(options: Struct) -> Account:

@@ -35,6 +35,9 @@ from dolium.conf.groups import (
     FenceNova as FenceNova,
 )
 from dolium.conf.groups import (
+    Glance as Glance,
+)
+from dolium.conf.groups import (
     Hosts as Hosts,
 )
 from dolium.conf.groups import (
@@ -100,6 +103,7 @@ class Config(Struct, frozen=True):
     fence_command: FenceCommand = FenceCommand()
     fence_nova: FenceNova = FenceNova()
     placement: Placement = Placement()
+    glance: Glance = Glance()
 
     @property
     def host(self) -> str:

@@ -464,3 +464,18 @@ class Placement(Struct, frozen=True):
     domain_name: Annotated[str, _about("Domain of user and project.")] = "Default"
     region_name: Annotated[str, _about("Region of Placement; empty: the only one.")] = ""
     endpoint: Annotated[str, _about("Where Placement is; empty: as the catalog says.")] = ""
+
+
+class Glance(Struct, frozen=True):
+    """`[glance]`: OpenStack's image service, for image_driver glance and for commits."""
+
+    auth_url: Annotated[str, _about("Keystone of the cloud; empty: there is no Glance.")] = ""
+    username: Annotated[
+        str, _about("User that may read, write and delete the images of every project: role admin.")
+    ] = ""
+    password: Annotated[str, _about("Its password.")] = ""
+    project_name: Annotated[str, _about("Its project.")] = "service"
+    domain_name: Annotated[str, _about("Domain of user and project.")] = "Default"
+    region_name: Annotated[str, _about("Region of Glance; empty: the only one.")] = ""
+    endpoint: Annotated[str, _about("Where Glance is; empty: as the catalog says.")] = ""
+    cafile: Annotated[str, _about("CA of Keystone and Glance, PEM; empty: the system's.")] = ""

@@ -9,6 +9,7 @@ from functools import partial
 
 from dolium import errors
 from dolium.control.claims import Claims
+from dolium.control.commits import Uploads
 from dolium.control.hypervisors import Hypervisors
 from dolium.control.images import Fetcher
 from dolium.control.lost import Lost
@@ -16,6 +17,7 @@ from dolium.control.placer import Placer
 from dolium.model.clock import Clock
 from dolium.store import (
     actions,
+    commits,
     consoles,
     containers,
     groups,
@@ -38,7 +40,7 @@ STUCK_S = 60.0
 """A turn of placer or judge takes no longer, whatever the database does."""
 FETCH_S = 0.5
 """Between two looks at images that hosts are pulling."""
-PATIENT = frozenset({"healer", "claimer", "finder", "fetcher"})
+PATIENT = frozenset({"healer", "claimer", "finder", "fetcher", "uploader"})
 """Threads that may wait for something outside."""
 WATCH_S = 1.0
 """Between two looks at hosts' signs of life."""
@@ -56,9 +58,10 @@ class Conductor:
         claims: Claims | None = None,
         hypervisors: Hypervisors | None = None,
         fetcher: Fetcher | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
         """claims: where Placement has the last word. hypervisors: where Nova tells of them.
-        fetcher: where there is a way to hosts.
+        fetcher: where there is a way to hosts. uploads: where there is a Glance too.
         """
         self._store = store
         self._clock = clock
@@ -82,6 +85,9 @@ class Conductor:
         if fetcher is not None:
             fetch = partial(self._fetch, fetcher)
             self._threads.append(threading.Thread(target=fetch, name="fetcher", daemon=True))
+        if uploads is not None:
+            upload = partial(self._upload, uploads)
+            self._threads.append(threading.Thread(target=upload, name="uploader", daemon=True))
 
     def start(self) -> None:
         """Begin."""
@@ -94,6 +100,7 @@ class Conductor:
         self._store.hints.give("placer")
         self._store.hints.give(settlements.TOPIC)
         self._store.hints.give(images.TOPIC)
+        self._store.hints.give(commits.TOPIC)
         for thread in self._threads:
             # Proofs that hosts are off, Placement, Nova and hosts may take long; nobody need wait.
             thread.join(END_S if thread.name in PATIENT else None)
@@ -121,6 +128,13 @@ class Conductor:
             seen = self._store.hints.count(images.TOPIC)
             open_ = self._safely(fetcher.turn)
             self._store.hints.wait(images.TOPIC, seen, FETCH_S if open_ else LOOK_S)
+
+    def _upload(self, uploads: Uploads) -> None:
+        while not self._stopping.is_set():
+            seen = self._store.hints.count(commits.TOPIC)
+            self._safely(uploads.turn)
+            wait_s = FETCH_S if uploads.waits else LOOK_S
+            self._store.hints.wait(commits.TOPIC, seen, wait_s)
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_S):

@@ -34,6 +34,7 @@ from dolium.model.container import (
 )
 from dolium.model.context import Context
 from dolium.model.ident import is_uuid
+from dolium.model.image import Source
 from dolium.model.network import Port
 from dolium.model.quota import Amounts
 from dolium.store import actions, containers, groups, hosts, projects, registries
@@ -172,8 +173,10 @@ class Containers:
 
         self._store.write(work)
 
-    def rebuild(self, context: Context, row: record.Container, image: str | None = None) -> None:
-        """Make it anew, from another image if one is named, on the ports it has. It runs again if
+    def rebuild(
+        self, context: Context, row: record.Container, source: Source | None = None
+    ) -> None:
+        """Make it anew, from another image if one is given, on the ports it has. It runs again if
         it runs now; raises WrongState.
         """
 
@@ -183,9 +186,8 @@ class Containers:
             check("rebuild", ASKS[Verb.REBUILD].allowed, row.uuid, present.status)
             run = _runs(tx, present)
             values: dict[str, Any] = {"created_generation": present.generation + 1}
-            if image is not None:
-                spec = _spec(present.spec)
-                values |= documents(msgspec.structs.replace(spec, image=image))
+            if source is not None:
+                values |= documents(_from(source, _spec(present.spec)))
             if not run:
                 values["wanted"] = Wanted.CREATED.value
             if present.host is None:  # it never found one: look for one once more
@@ -333,6 +335,12 @@ def _may_heal(row: record.Container, auto_heal: bool) -> bool:
     if auto_heal and row.capsule_id:
         raise errors.Invalid(field="auto_heal", why="A capsule stays on its host.")
     return auto_heal
+
+
+def _from(source: Source, spec: Spec) -> Spec:
+    return msgspec.structs.replace(
+        spec, image=source.image, image_driver=source.driver, pin=source.pin
+    )
 
 
 def _resized(spec: Spec, cpu: float | None, memory: str | None) -> Spec:

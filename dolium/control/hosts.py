@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import msgspec
 
 from dolium import conf, errors
 from dolium.control import reconcile
+from dolium.control.glance import Glance
 from dolium.control.registries import Registries
 from dolium.model import reading
 from dolium.model.capsule import Belongs, Part
@@ -33,10 +36,12 @@ class Hosts:
         deployment: str,
         heard: Callable[[str], None] = lambda host: None,
         registries: Registries | None = None,
+        glance: Glance | None = None,
     ) -> None:
-        """heard: told of each sign of life of a host's present boot. registries: where there are
-        any.
+        """heard: told of each sign of life of a host's present boot. registries, glance: where
+        there are any.
         """
+        self._glance = glance or Glance(None)
         self._heard = heard
         self._registries = registries
         self._store = store
@@ -155,6 +160,16 @@ class Hosts:
             raise errors.NotFound(kind="Registry", id=f"of container {uuid}")
         return self._registries.login(host, uuid)
 
+    def image(self, host: str, boot: str, uuid: str) -> Iterator[bytes]:
+        """The bytes of a container's image of Glance: for nobody but its host."""
+        with self._store.read() as connection:
+            _present(hosts.get(connection, host), host, boot)
+            row = containers.observed(connection, [uuid]).get(uuid)
+        pin = _spec(row.spec).pin if row is not None and row.host == host else None
+        if pin is None:
+            raise errors.NotFound(kind="Container", id=uuid)
+        return self._glance.read(pin)
+
     def place(self, host: str) -> tuple[str, int] | None:
         """Address and port where the host answers questions, as it told in its Hello."""
         with self._store.read() as connection:
@@ -219,6 +234,9 @@ def _wish(
     belongs: Belongs | None,
 ) -> Wish:
     ports, nets = plugged or ([], [])
+    spec = _spec(row.spec)
+    if spec.pin is not None:  # an older agent, which would pull what has the name somewhere, can't
+        spec = msgspec.structs.replace(spec, image=spec.pin.name)
     return Wish(
         uuid=row.uuid,
         project_id=row.project_id,
@@ -227,7 +245,7 @@ def _wish(
         created_generation=row.created_generation,
         wanted=Wanted(row.wanted),
         start_epoch=row.start_epoch,
-        spec=_spec(row.spec),
+        spec=spec,
         ports=tuple(ports),
         networks=tuple(nets),
         # A condemned container's older commands are closed; only its deletion counts.

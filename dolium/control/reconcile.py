@@ -13,10 +13,11 @@ from msgspec import UNSET, Struct, UnsetType
 
 from dolium.control import rows
 from dolium.model import reading, record, trace
+from dolium.model.commit import Stage
 from dolium.model.container import ASKS, MOVES, Event, Look, Spec, State, Status, Verb, Wanted
 from dolium.model.context import Context
 from dolium.model.wish import Command, Fact, Result
-from dolium.store import actions, containers, projects
+from dolium.store import actions, commits, containers, projects
 from dolium.store.containers import Observed
 from dolium.store.store import Tx
 
@@ -28,10 +29,6 @@ _spec = reading.reader(Spec)
 
 BEGINNINGS = frozenset({Verb.CREATE, Verb.START, Verb.REBOOT, Verb.REBUILD})
 """Verbs whose failure leaves the container in Error, and whose success ends an Error."""
-
-
-_OF = {Verb.NETWORK_ATTACH: "", Verb.NETWORK_DETACH: ""}
-"""What stands before the verb in the name of its event; `container_` for the others."""
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -136,7 +133,11 @@ def apply(
     """
     settled = settle(row, commands, fact)
     for result in settled.closed:
-        _close(tx, row.uuid, result, commands)
+        command = next(command for command in commands if command.id == result.id)
+        if command.verb is Verb.COMMIT:
+            _committed(tx, row, command, result)
+        if command.verb is not Verb.COMMIT or not result.ok:
+            _close(tx, row.uuid, result, command)
     if settled.gone:
         rows.bury(tx, row, at)
         return {}
@@ -157,8 +158,15 @@ def apply(
     return values
 
 
-def _close(tx: Tx, uuid: str, result: Result, commands: list[Command]) -> None:
-    command = next(command for command in commands if command.id == result.id)
+def _committed(tx: Tx, row: Observed, command: Command, result: Result) -> None:
+    """The host's part of a commit is over: control/commits.py does the rest."""
+    stage = Stage.MADE if result.ok else Stage.FAILED
+    if not result.ok or actions.hand_over(tx, command.id):
+        image_id = str(command.params["image"])
+        commits.move(tx, image_id, [Stage.ASKED], stage, host=row.host)
+
+
+def _close(tx: Tx, uuid: str, result: Result, command: Command) -> None:
     outcome = "Success" if result.ok else "Error"
     moments = []
     if why := command.params.get("why"):  # nobody asked for it
@@ -182,7 +190,7 @@ def _close(tx: Tx, uuid: str, result: Result, commands: list[Command]) -> None:
     ]
     moments.append(
         record.Moment(
-            event=f"compute__do_{_OF.get(command.verb, 'container_')}{command.verb.value}",
+            event=actions.event(command.verb),
             start_time=result.started_at,
             finish_time=result.finished_at,
             result=outcome,

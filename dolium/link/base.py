@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from dolium.link.stream import Incoming
 from dolium.model.enrolment import Authority, Certified, Enrol
 from dolium.model.host import Hello, Welcome
 from dolium.model.registry import Login
@@ -38,12 +39,18 @@ class Control(Protocol):
         """When an agent is about to pull a container's image from a registry of its project."""
         ...
 
+    def image(self, host: str, boot: str, uuid: str) -> Iterator[bytes]:
+        """When an agent has not got the image of Glance that a container is made of: its bytes.
+        Raises errors.Error, also between them.
+        """
+        ...
+
 
 class Line(Protocol):
-    """A console that its host has opened, and that nobody is at yet."""
+    """A console or a stream that is ready, and that nobody is at yet."""
 
     def join(self, far: socket.socket) -> None:
-        """When somebody is: carry bytes between it and the socket, which ends with the console."""
+        """When somebody is: carry bytes between it and the socket, which ends with it."""
         ...
 
 
@@ -55,8 +62,8 @@ class Agent(Protocol):
         ...
 
     def open(self, question: Question) -> Line:
-        """When somebody comes to a console, `attach` or `exec_start`, or to a log, `follow`; raises
-        errors.Error.
+        """When somebody comes to a console, `attach` or `exec_start`, or to a log, `follow`, or
+        reads an image, `save_image`; raises errors.Error.
         """
         ...
 
@@ -74,6 +81,10 @@ class Hosts(Protocol):
 
         Raises HostDown when the host can't be reached, and what its agent raised.
         """
+        ...
+
+    def read(self, host: str, question: Question, timeout_s: float = 30.0) -> Incoming:
+        """Read what a host has, such as an image: raises as `open`, also between pieces."""
         ...
 
 

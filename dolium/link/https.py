@@ -17,7 +17,8 @@ import msgspec
 from dolium import errors
 from dolium.link.https_client import Wire
 from dolium.link.peer import CONTROL, HOST, Peer
-from dolium.link.pump import Pump
+from dolium.link.pump import Pump, keep_alive
+from dolium.link.stream import Incoming
 from dolium.link.tls import Identity
 from dolium.link.wire import CROWDED, Pull, Pulling, Strangers
 from dolium.model import reading
@@ -107,6 +108,24 @@ class HttpsControl:
         """Ask who signs in for an image."""
         return self._call("login", Pulling(host=host, boot=boot, uuid=uuid), Login)
 
+    def image(self, host: str, boot: str, uuid: str) -> Iterator[bytes]:
+        """Ask for the bytes of an image."""
+        message = msgspec.json.encode(Pulling(host=host, boot=boot, uuid=uuid))
+        wire = self._wires[self._at]
+        try:
+            far, _early = wire.upgrade("image", message, CALL_S)
+        except errors.NotFound as error:
+            if error.facts.get("kind") != "Call":
+                raise
+            raise errors.Unanswered(what=wire.what, why="it is older than that") from None
+        except errors.Unanswered:
+            self._at = (self._at + 1) % len(self._wires)  # whoever asks again asks another
+            raise
+        if far is None:
+            raise errors.Unanswered(what=wire.what, why="it answered without a stream")
+        keep_alive(far)
+        return Incoming(far, _early, wire.what)
+
     def renew(self, request: str) -> Certified:
         """A new certificate in place of the one that is half over.
 
@@ -172,6 +191,20 @@ class HttpsHosts:
 
     def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
         """Open a console of a host, on a connection of its own."""
+        far, early = self._opened(host, question, timeout_s)
+        ours, theirs = socket.socketpair()
+        self._pump.join(far, theirs, early=early)
+        return ours
+
+    def read(self, host: str, question: Question, timeout_s: float = 30.0) -> Incoming:
+        """Read what a host has, on a connection of its own."""
+        far, early = self._opened(host, question, timeout_s)
+        keep_alive(far)
+        return Incoming(far, early, f"Host {host}")
+
+    def _opened(
+        self, host: str, question: Question, timeout_s: float
+    ) -> tuple[socket.socket, bytes]:
         with _reached(host):
             try:
                 message = msgspec.json.encode(question)
@@ -181,9 +214,7 @@ class HttpsHosts:
         if far is None:
             reply = reading.read(early, Answer)
             raise errors.revive(reply.code or errors.Error.code, reply.facts)
-        ours, theirs = socket.socketpair()
-        self._pump.join(far, theirs, early=early)
-        return ours
+        return far, early
 
     def close(self) -> None:
         """Close what is kept, and every console."""

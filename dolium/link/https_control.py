@@ -26,6 +26,7 @@ from dolium.link.endpoints import Call, Endpoint, Endpoints
 from dolium.link.keeper import Keeper
 from dolium.link.peer import CONTROL, HOST, Peer
 from dolium.link.serving import Serving, Size
+from dolium.link.stream import Outgoing
 from dolium.link.wire import CROWDED, MOST_ASKED, Nothing, Pull, Pulling, Strangers, Topics
 from dolium.model.clock import Clock
 from dolium.model.enrolment import Authority, Certified, Enrol, Renew
@@ -40,6 +41,8 @@ THREADS = 16
 """For calls that do not wait."""
 LONGEST_S = 30.0
 """A poll waits no longer, whatever it asks for."""
+STREAMS = 16
+"""Images that go to hosts at the same time; each has a thread of its own."""
 BACK_S = 2
 """When a poll without room may come back."""
 STOP_S = 5.0
@@ -170,6 +173,7 @@ class ControlEnd:
         self._meter = meter or Meter()
         self._control, self._registrar, self._wake = control, registrar, wake
         self._room = Room(polls)
+        self._streams = threading.BoundedSemaphore(STREAMS)
         table = {
             "authority": Endpoint(Nothing, (), self._authority),
             "enrol": Endpoint(Enrol, (), self._enrol),
@@ -179,6 +183,7 @@ class ControlEnd:
             "post": Endpoint(Facts, (HOST,), self._post),
             "fate": Endpoint(Strangers, (HOST,), self._fate),
             "login": Endpoint(Pulling, (HOST,), self._login),
+            "image": Endpoint(Pulling, (HOST,), self._image),
             "hints": Endpoint(Topics, (CONTROL,), self._hints),
         }
         # Each agent has one connection that waits and one or two that rest between calls.
@@ -283,6 +288,19 @@ class ControlEnd:
         pulling: Pulling = call.message
         itself(call, pulling.host)
         return self._control.login(pulling.host, pulling.boot, pulling.uuid)
+
+    def _image(self, call: Call) -> Nothing:
+        pulling: Pulling = call.message
+        itself(call, pulling.host)
+        if not self._streams.acquire(blocking=False):
+            raise errors.Crowded(most=STREAMS, what="streams of images")
+        try:
+            pieces = self._control.image(pulling.host, pulling.boot, pulling.uuid)
+        except BaseException:
+            self._streams.release()
+            raise
+        call.taker = Outgoing(pieces, self._streams.release).join
+        return Nothing()
 
     def _hints(self, call: Call) -> Nothing:
         topics: Topics = call.message

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from dolium import errors
 from dolium.link.base import Agent, Control
+from dolium.link.stream import Incoming, Outgoing
 from dolium.model import reading
 from dolium.model.host import Hello, Welcome
 from dolium.model.registry import Login
@@ -54,6 +55,17 @@ class LocalControl:
         """Ask who signs in for an image."""
         return carried(self._control.login(host, boot, uuid))
 
+    def image(self, host: str, boot: str, uuid: str) -> Iterator[bytes]:
+        """Ask for the bytes of an image."""
+        ours, theirs = socket.socketpair()
+        try:
+            Outgoing(self._control.image(host, boot, uuid)).join(theirs)
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
+        return Incoming(ours)
+
 
 class LocalHosts:
     """The control side's end: the agents of this process by host name."""
@@ -87,6 +99,10 @@ class LocalHosts:
             theirs.close()
             raise
         return ours
+
+    def read(self, host: str, question: Question, timeout_s: float = 30.0) -> Incoming:
+        """Read what a host has."""
+        return Incoming(self.open(host, question, timeout_s))
 
     def _agent(self, host: str) -> Agent:
         with self._lock:

@@ -20,7 +20,9 @@ CROWDED = "Retry-After"
 """Header of a poll that was answered early for want of room: come back after so many seconds."""
 
 UPGRADE = "dolium-console"
-"""The protocol that a connection is switched to by `console`: a terminal's bytes, as they are."""
+"""The protocol that a connection is switched to by `console`, a terminal's bytes as they are, or
+the frames of a stream (link/stream.py); and by `image`, a stream.
+"""
 
 MOST_ASKED = 8 * 2**20
 """Bytes of a message; a batch of facts has at most 1 MB. Anybody may send as much."""
@@ -45,7 +47,7 @@ class Strangers(Struct, frozen=True, kw_only=True):
 
 
 class Pulling(Struct, frozen=True, kw_only=True):
-    """Control.login."""
+    """Control.login and Control.image."""
 
     host: str
     boot: str

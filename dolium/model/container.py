@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType, field
 
 from dolium import errors
+from dolium.model.image import Pin
 
 
 class Status(StrEnum):
@@ -92,6 +93,7 @@ class Verb(StrEnum):
     REBUILD = "rebuild"
     NETWORK_ATTACH = "network_attach"
     NETWORK_DETACH = "network_detach"
+    COMMIT = "commit"
     DELETE = "delete"
 
 
@@ -130,6 +132,7 @@ ASKS: dict[Verb, Ask] = {
     Verb.REBUILD: Ask(_REDOABLE, _S.REBUILDING, Task.REBUILDING),
     Verb.NETWORK_ATTACH: Ask(_THERE, None, Task.NETWORK_ATTACHING),
     Verb.NETWORK_DETACH: Ask(_THERE, None, Task.NETWORK_DETACHING),
+    Verb.COMMIT: Ask(_any(_S.RUNNING, _S.STOPPED, _S.PAUSED)),
     Verb.DELETE: Ask(
         _any(_S.CREATED, _S.ERROR, _S.STOPPED, _S.DELETED, _S.DEAD),
         _S.DELETING,
@@ -157,7 +160,6 @@ QUESTIONS: dict[str, frozenset[Status]] = {
     "follow": _THERE - _any(_S.DEAD),
     "get_archive": _any(_S.CREATED, _S.PAUSED, _S.RUNNING, _S.STOPPED),
     "put_archive": _any(_S.CREATED, _S.PAUSED, _S.RUNNING, _S.STOPPED),
-    "commit": _any(_S.RUNNING, _S.STOPPED, _S.PAUSED),
 }
 """What can be asked without changing the wish, and in which statuses."""
 
@@ -250,6 +252,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     interactive: bool = False
     tty: bool = False
     image_driver: str = "docker"
+    pin: Pin | None = None
+    """With image_driver glance: which image that is."""
     image_pull_policy: str | None = None
     runtime: str | None = None
     privileged: bool = False

@@ -80,6 +80,48 @@ class Found(Struct, frozen=True, kw_only=True):
     star_count: int = 0
 
 
+OWN = "dolium.invalid/"
+"""What names of images begin with that only Dolium gives: no registry can ever be there."""
+
+
+class Pin(Struct, frozen=True, kw_only=True):
+    """Which image of Glance is meant, whatever becomes of its name there, and what its bytes are
+    known by.
+    """
+
+    id: str
+    algorithm: str
+    """As hashlib calls it."""
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """What an engine calls it, whatever its archive says."""
+        return f"{OWN}glance:{self.id}"
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Where a container's image comes from."""
+
+    image: str
+    """As it was asked for."""
+    driver: str
+    pin: Pin | None = None
+
+
+def snapshot(image_id: str) -> str:
+    """What an engine calls what was committed, until Glance has it under this id."""
+    return f"{OWN}commit:{image_id}"
+
+
+def reserved(name: str) -> bool:
+    """Whether a name is not for users: it is Dolium's own, or an engine's id of an image, which
+    says nothing about who may have that.
+    """
+    return name.startswith((OWN, "sha256:")) or _ID.fullmatch(name) is not None
+
+
+_ID = re.compile("[0-9a-f]{64}")
 _NAME = re.compile(
     r"(?:[a-zA-Z0-9\[][a-zA-Z0-9.\-\]:]*/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
     r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,})?",

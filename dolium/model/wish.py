@@ -27,7 +27,7 @@ class Command(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = field(default_factory=dict)
     """create: {run}; stop, reboot: {timeout}; kill: {signal}; delete: {stop, force, timeout};
     rebuild: {run, was}, the generation that it replaces;
-    network_attach, network_detach: {network}."""
+    network_attach, network_detach: {network}; commit: {image}, its id in Glance."""
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
     what: str
     """logs, execute, top, stats, get_archive or put_archive of a container; pull_image,
-    remove_image or search_images."""
+    remove_image, save_image or search_images."""
     uuid: str
     params: dict[str, Any] = field(default_factory=dict)
     request_id: str = ""

@@ -157,6 +157,44 @@ def close(
     return bool(done.rowcount == 1)
 
 
+def hand_over(tx: Tx, number: int) -> bool:
+    """The host has done its part of an open action, which is not over; True for who did this."""
+    query = table.update().where(table.c.id == number, table.c.open).values(open=False)
+    return tx.run(query).rowcount == 1
+
+
+def conclude(tx: Tx, container_uuid: str, generation: int, *, why: str | None, at: float) -> None:
+    """End one that was handed over, with its one event; why: it failed."""
+    its = (table.c.container_uuid == container_uuid, table.c.generation == generation)
+    query = sa.select(table.c.id, table.c.verb, table.c.start_time).where(
+        *its, table.c.finish_time.is_(None), sa.not_(table.c.open)
+    )
+    for row in tx.run(query):
+        moment = record.Moment(
+            event=event(Verb(row.verb)),
+            start_time=row.start_time,
+            finish_time=at,
+            result="Success" if why is None else "Error",
+            traceback=why,
+        )
+        values = {
+            "ok": why is None,
+            "message": None if why is None else FAILED,
+            "finish_time": at,
+            "events": msgspec.json.encode([moment]),
+        }
+        tx.run(table.update().where(table.c.id == row.id).values(values))
+
+
+_OF = {Verb.NETWORK_ATTACH: "", Verb.NETWORK_DETACH: ""}
+"""What stands before the verb in the name of its event; `container_` for the others."""
+
+
+def event(verb: Verb) -> str:
+    """The name of the event that a host's work is."""
+    return f"compute__do_{_OF.get(verb, 'container_')}{verb.value}"
+
+
 def close_all(tx: Tx, container_uuid: str, *, message: str, at: float) -> None:
     """Close every open action of a container as not done."""
     tx.plain(_CLOSE_ALL, {"container": container_uuid, "message": message, "finish_time": at})

@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0017"
+HEAD = "0018"
 """The migration that makes this schema; a warm start compares it and loads nothing else."""
 
 FITS = "0009"
@@ -344,4 +344,15 @@ addresses = Table(
     Column("network_uuid", String(36), primary_key=True),
     Column("address", String(45), primary_key=True),
     Column("port_uuid", String(36), nullable=False, index=True),
+)
+
+commits = Table(  # containers on their way to become images of Glance
+    "commits",
+    metadata,
+    Column("image_id", String(36), primary_key=True),
+    Column("container_uuid", String(36), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("host", String(255)),
+    Column("generation", Integer),
+    Column("created_at", Double, nullable=False),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -61,6 +61,9 @@ class Stub:
         self.sign_in: Login | errors.Error = errors.NotFound(kind="Registry", id="?")
         """What is answered to who asks for a login."""
         self.logins_asked = 0
+        self.archive = b""
+        """Of every image of Glance; empty: Glance is silent."""
+        self.images_asked = 0
         self._ids = itertools.count(1)
         self._moved = threading.Condition()
 
@@ -114,6 +117,12 @@ class Stub:
         if isinstance(self.sign_in, Login):
             return self.sign_in
         raise self.sign_in
+
+    def image(self, host: str, boot: str, uuid: str) -> Iterator[bytes]:
+        if boot != self.boot:
+            raise errors.Changed(kind="Host", id=host)
+        self.images_asked += 1
+        return iter([self.archive[:7], self.archive[7:]]) if self.archive else _Silent()
 
     # --- users -------------------------------------------------------------------------------
 
@@ -255,3 +264,13 @@ class Bench:
                     self.clock.time = until
                     return said
                 self.clock.time = max(self.clock.time, at)
+
+
+class _Silent:
+    """The bytes of an image while Glance does not answer."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        raise errors.Unanswered(what="Glance", why="connection refused")

@@ -18,7 +18,7 @@ from dolium.api.forms import MOST_BODY
 from dolium.api.server import MOST_HEADERS, Server
 from dolium.api.streams import Patient, Streams
 from dolium.api.zun import events
-from dolium.link.base import Hosts
+from dolium.link.base import Hosts, Incoming
 from dolium.model.clock import SystemClock
 from dolium.model.wish import Answer, Question
 from dolium.store import upgrade
@@ -204,6 +204,9 @@ class Slow(Hosts):
         return Answer()
 
     def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        raise errors.HostDown(host=host)
+
+    def read(self, host: str, question: Question, timeout_s: float = 30.0) -> Incoming:
         raise errors.HostDown(host=host)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from dolium import conf, errors
@@ -58,6 +58,9 @@ class Cut:
 
     def login(self, host: str, boot: str, uuid: str) -> Login:
         return self._through(lambda: self._control.login(host, boot, uuid))
+
+    def image(self, host: str, boot: str, uuid: str) -> Iterator[bytes]:
+        return self._through(lambda: self._control.image(host, boot, uuid))
 
 
 class Machine:

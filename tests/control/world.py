@@ -8,9 +8,11 @@ import uuid as uuids
 from collections.abc import Collection, Container
 
 from dolium import conf, errors
+from dolium.clients.glance import Glance as Client
 from dolium.control.capsules import Capsules
 from dolium.control.cipher import Cipher, new_key
 from dolium.control.containers import Containers
+from dolium.control.glance import Glance
 from dolium.control.hosts import Hosts
 from dolium.control.networks import Networks
 from dolium.control.placer import Placer
@@ -115,7 +117,9 @@ class World:
         quota: conf.Quota | None = None,
         driver: Driver | None = None,
         inventory: Inventory | None = None,
+        glance: Client | None = None,
     ) -> None:
+        self.glance = Glance(glance)
         self.clock = TickingClock()
         self.store = make_store()
         rng = random.Random(1)
@@ -124,7 +128,12 @@ class World:
         self.capsules = Capsules(self.store, self.clock, quota, rng)
         self.registries = Registries(self.store, self.clock, Cipher([new_key()]))
         self.hosts = Hosts(
-            self.store, self.clock, conf.Placing(), "deployment", registries=self.registries
+            self.store,
+            self.clock,
+            conf.Placing(),
+            "deployment",
+            registries=self.registries,
+            glance=self.glance,
         )
         self.networks = Networks(self.store, driver or FlatNetwork())
         self.services = Services(self.store, self.clock)

@@ -98,7 +98,7 @@ region = {rc[OS_REGION_NAME]}
 [service_available]
 neutron = false
 nova = false
-glance = false
+glance = {glance}
 cinder = false
 swift = false
 zun = true
@@ -115,19 +115,19 @@ def results(installation: Installation) -> dict[tuple[str, str], str]:
         pytest.skip("tempest: .venv-tempest is missing; scripts/bootstrap test makes it")
     _images(installation)
     with ThreadPoolExecutor() as beside:
-        said = dict(zip(RUNS, beside.map(lambda name: _run(installation, name), RUNS), strict=True))
-    return {
-        (name, test): outcome for name, text in said.items() for test, outcome in _outcomes(text)
-    }
+        said = beside.map(lambda name: outcomes(installation, name, RUNS[name]), RUNS)
+        found = dict(zip(RUNS, said, strict=True))
+    return {(name, test): word for name, told in found.items() for test, word in told.items()}
 
 
-def _run(installation: Installation, name: str) -> str:
-    """What one run says."""
-    run = RUNS[name]
+def outcomes(
+    installation: Installation, name: str, run: Run, *, glance: bool = False
+) -> dict[str, str]:
+    """How each test of a run ended; glance: there is one."""
     folder = installation.place.folder / f"tempest-{name}"
     folder.mkdir()
     (folder / "tempest.conf").write_text(
-        CONFIGURATION.format(folder=folder, rc=installation.rc("admin"), run=run)
+        CONFIGURATION.format(folder=folder, rc=installation.rc("admin"), run=run, glance=glance)
     )
     wanted = f"^({'|'.join(map(re.escape, run.passing))})$"
     if os.environ.get("DOLIUM_TEMPEST_ALL"):
@@ -145,7 +145,7 @@ def _run(installation: Installation, name: str) -> str:
     )
     print(f"at {run.lowest} to {run.highest}:\n{done.stdout}")
     assert done.returncode == 0, done.stdout
-    return done.stdout
+    return dict(_outcomes(done.stdout))
 
 
 def _outcomes(said: str) -> Iterator[tuple[str, str]]:

@@ -20,8 +20,10 @@ from dolium.api.policy import Policy
 from dolium.cli import logs, watching
 from dolium.control.capsules import Capsules
 from dolium.control.cipher import Cipher, new_key
+from dolium.control.commits import Commits
 from dolium.control.consoles import Consoles
 from dolium.control.following import Following
+from dolium.control.glance import Glance
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.quotas import Quotas
@@ -60,6 +62,8 @@ class Api:
             Quotas(store, conf.Quota()),
             Registries(store, cloud.side.clock, Cipher([new_key()])),
             Images(store, cloud.side.clock, cloud.side.link),
+            Glance(None),
+            Commits(store, cloud.side.clock, Glance(None)),
             People(),
             Policy(),
             conf.Config(),

@@ -21,9 +21,11 @@ from dolium.api.policy import Policy
 from dolium.api.server import Server
 from dolium.control.capsules import Capsules
 from dolium.control.cipher import Cipher, new_key
+from dolium.control.commits import Commits
 from dolium.control.consoles import Consoles
 from dolium.control.containers import Containers
 from dolium.control.following import Following
+from dolium.control.glance import Glance
 from dolium.control.images import Images
 from dolium.control.networks import Networks
 from dolium.control.questions import Questions
@@ -32,6 +34,7 @@ from dolium.control.registries import Registries
 from dolium.control.services import Services
 from dolium.control.watching import Watching
 from dolium.link.base import Hosts
+from dolium.link.stream import Incoming
 from dolium.model.clock import SystemClock
 from dolium.model.wish import Answer, Question
 from dolium.store.sqlite import Sqlite
@@ -50,6 +53,9 @@ class Nobody(Hosts):
         raise errors.HostDown(host=host)
 
     def open(self, host: str, question: Question, timeout_s: float = 30.0) -> socket.socket:
+        raise errors.HostDown(host=host)
+
+    def read(self, host: str, question: Question, timeout_s: float = 30.0) -> Incoming:
         raise errors.HostDown(host=host)
 
 
@@ -73,6 +79,8 @@ def dolium(folder: Path) -> app.Wsgi:
         quotas=Quotas(store, config.quota),
         registries=Registries(store, clock, Cipher([new_key()])),
         images=Images(store, clock, Nobody()),
+        glance=Glance(None),
+        commits=Commits(store, clock, Glance(None)),
         auth=keystone,
         policy=policy,
         config=config,

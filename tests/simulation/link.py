@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from dolium.link.local import LocalControl
@@ -47,3 +47,7 @@ class Link:
     def login(self, host: str, boot: str, uuid: str) -> Login:
         """See link.base."""
         return self._carry("login", lambda control: control.login(host, boot, uuid))
+
+    def image(self, host: str, boot: str, uuid: str) -> Iterator[bytes]:
+        """See link.base."""
+        return self._carry("image", lambda control: iter([*control.image(host, boot, uuid)]))

@@ -15,15 +15,19 @@ from dolium.api.app import make, plain
 from dolium.api.auth import Environ, Who
 from dolium.api.policy import Policy
 from dolium.api.streams import Streams
+from dolium.control.commits import Commits
 from dolium.control.consoles import Consoles
 from dolium.control.figures import Figures, database
 from dolium.control.following import Following
 from dolium.control.images import Images
 from dolium.control.questions import Questions
 from dolium.control.watching import Watching
+from dolium.drivers.engine.fake import Image
+from dolium.drivers.engine.fake_saved import archive
 from dolium.link.local import LocalHosts
 from dolium.metrics.registry import Registry
 from dolium.model.metric import Source
+from tests.control.glance import FakeGlance
 from tests.control.world import HOST, World
 from tests.stories import described
 from tests.stories.host import Host
@@ -41,6 +45,16 @@ PEOPLE = {
 }
 """Who appears in stories: alice, anna, rita (only a reader) and heat (an old role) are of
 project north, bob of south, root is an administrator, otto's token has no project."""
+
+
+IMAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "everybodys": ("", {"tags": ("1", "latest")}),
+    "norths": ("north", {"tags": ("2",)}),
+    "souths": ("south", {}),
+    "empty": ("north", {"status": "queued"}),
+    "disk": ("north", {"container_format": "bare"}),
+}
+"""What Glance has, of which project (none: public), where the story's configuration names it."""
 
 
 class People:
@@ -82,10 +96,16 @@ class Cloud:
         self, policy_file: str = "", streams: Streams | None = None, **config: Any
     ) -> None:
         options = conf.Config(**config)
+        self.images = FakeGlance(lambda token: PEOPLE[token].project_id)
+        self.world = World(
+            quota=options.quota, glance=self.images if options.glance.auth_url else None
+        )
+        for name, (project, more) in IMAGES.items():
+            self.images.keep(name, archive(Image()), project, **more)
         self._described = not policy_file  # which may hide fields
         self.world = World(quota=options.quota)
         link = LocalHosts()
-        self.host = Host(self.world, link)
+        self.host = Host(self.world, link, self.images)
         link.join(HOST, self.host)
         self.policy = Policy(policy_file, self.world.clock)
         self.registry = Registry(
@@ -105,6 +125,8 @@ class Cloud:
             quotas=self.world.quotas,
             registries=self.world.registries,
             images=Images(self.world.store, self.world.clock, link),
+            glance=self.world.glance,
+            commits=Commits(self.world.store, self.world.clock, self.world.glance),
             auth=People(),
             policy=self.policy,
             config=options,

@@ -14,12 +14,15 @@ from msgspec import Struct, field
 from dolium import errors
 from dolium.agent.images import Images
 from dolium.agent.questions import reply
+from dolium.clients.glance import Glance
+from dolium.control.commits import Uploads
 from dolium.control.images import Fetcher
 from dolium.drivers.engine import fake_files
 from dolium.drivers.engine.fake import Fake, Image
 from dolium.link.base import Hosts, Line
 from dolium.model import log
 from dolium.model.container import Look, Seen, State, Verb, Wanted
+from dolium.model.image import snapshot
 from dolium.model.wish import Answer, Command, Question, Result, Wish
 from tests.control.world import HOST, World
 
@@ -50,13 +53,15 @@ class _Box(Struct):
 class Host:
     """The agent and the engine of one machine."""
 
-    def __init__(self, world: World, link: Hosts) -> None:
+    def __init__(self, world: World, link: Hosts, glance: Glance) -> None:
         self._world = world
         self._boxes: dict[str, _Box] = {}
         self._engine = Fake(clock=world.clock)
         self._engine.registry["team/app:1"] = Image()
         self._images = Images(self._engine, lambda: False, lambda work: work())
-        self._fetcher = Fetcher(world.store, world.clock, link, random.Random(1))
+        rng = random.Random(1)
+        self._fetcher = Fetcher(world.store, world.clock, link, rng)
+        self._uploads = Uploads(world.store, world.clock, link, glance, rng, lambda work: work())
 
     def look(self) -> None:
         """Place what waits and carry out every open command."""
@@ -67,6 +72,8 @@ class Host:
         for wish in self._world.hosts.wishes(HOST, self._world.boot, 0, 0).wishes:
             for command in wish.commands:
                 self._obey(wish, command)
+        while self._uploads.turn():
+            pass
 
     def _obey(self, wish: Wish, command: Command) -> None:
         world, now = self._world, self._world.clock.now()
@@ -89,6 +96,8 @@ class Host:
             for path, content in wish.spec.files:
                 fake_files.inject(box.files, path, content)
         box = self._boxes.setdefault(wish.uuid, _Box(State.CREATED))
+        if command.verb is Verb.COMMIT:
+            self._engine.images[snapshot(command.params["image"])] = Image()
         if command.verb in _MAKES and wish.wanted is Wanted.RUNNING:
             box.state, box.started_at = State.RUNNING, now
         elif command.verb in _AFTER:
@@ -167,10 +176,12 @@ class Host:
         return Answer(code=errors.NoConsole.code, facts={"why": "There is no such console"})
 
     def open(self, question: Question) -> Line:
-        """The log of a container, in no console anybody is."""
-        if question.what != "follow":
-            raise errors.NotOffered(driver="A story's host", what="consoles")
-        return _Log(self._boxes[question.uuid])
+        """A log or an image to be read; there are no consoles here."""
+        if question.what == "follow":
+            return _Log(self._boxes[question.uuid])
+        if question.what == "save_image":
+            return self._images.save(question)
+        raise errors.NotOffered(driver="A story's host", what="consoles")
 
     def _archive(self, box: _Box, what: str, asked: dict[str, Any]) -> Answer:
         try:

@@ -31,9 +31,10 @@ from dolium.api.forms import Form
 from dolium.api.zun import container_mounts
 from dolium.model import hints as model_hints
 from dolium.model.container import RestartPolicy, Spec
+from dolium.model.image import reserved
 
 NAME = text(2, 255, r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-IMAGE_DRIVER = choice("docker", None, "None")
+IMAGE_DRIVER = choice("docker", "glance", None, "None")
 ARRAYS_SINCE = 20
 """From this version on `command` is an array; before, a line for a shell to split."""
 
@@ -65,6 +66,8 @@ _IN_IMAGE = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 def _image(value: str) -> str:
     if not re.search(_IN_IMAGE, value):
         raise Wrong(f"{value!r} does not match {_IN_IMAGE!r}")
+    if reserved(value):
+        raise Wrong(f"{value!r} can't be had by its name")
     return value
 
 
@@ -297,6 +300,7 @@ def wish(given: dict[str, Any], version: int, limits: conf.Limits) -> Spec:
         restart_policy=_sensible(given.get("restart_policy")),
         interactive=interactive,
         tty=interactive if forced else bool(given.get("tty")),
+        image_driver=_driver(given.get("image_driver")),
         image_pull_policy=pull.lower() if pull else None,
         runtime=given.get("runtime"),
         privileged=bool(given.get("privileged")),
@@ -313,7 +317,14 @@ def wish(given: dict[str, Any], version: int, limits: conf.Limits) -> Spec:
     )
     if spec.cpu_policy == "dedicated" and not spec.cpu.is_integer():
         raise errors.Invalid(field="cpu", why="Dedicated CPUs are whole ones.")
+    if spec.registry_id and spec.image_driver != "docker":
+        why = f"Images of {spec.image_driver} come from no registry."
+        raise errors.Invalid(field="registry", why=why)
     return spec
+
+
+def _driver(value: str | None) -> str:
+    return "docker" if value in (None, "None") else value
 
 
 def _sensible(policy: RestartPolicy | None) -> RestartPolicy | None:

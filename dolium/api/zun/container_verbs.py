@@ -16,10 +16,15 @@ from dolium.api.forms import NOTHING, Form
 from dolium.api.route import CONTAINER, Route
 from dolium.api.zun.container_spec import IMAGE, IMAGE_DRIVER, NAME, change, changes
 from dolium.api.zun.containers import shown
-from dolium.model.container import ASKS, QUESTIONS, Verb, check
+from dolium.model import reading
+from dolium.model.container import ASKS, QUESTIONS, Shown, Verb, check
+from dolium.model.image import Source
 
 LONGEST_STOP_S = 3600
 """How long a stop may wait at most: a host does only so much at once."""
+
+_COMMIT = {"repository": fields.text(1, 255, null=False), "tag": fields.text(1, 128)}
+_NO_DRIVER = errors.InvalidDriver
 
 _encode = msgspec.json.encode
 
@@ -62,8 +67,22 @@ def _ask(call: Call, verb: Verb) -> Answer:
 
 def rebuild(call: Call) -> Answer:
     """`POST rebuild?image=&image_driver=`: makes it anew, on the addresses it has."""
-    call.service.containers.rebuild(call.context, call.row, call.given.get("image"))
+    given = call.given
+    source = _source(call, given.get("image"), given.get("image_driver"))
+    call.service.containers.rebuild(call.context, call.row, source)
     return ACCEPTED
+
+
+def _source(call: Call, image: str | None, driver: str | None) -> Source | None:
+    """Where the image comes from now; None: from where it came."""
+    if image is None and driver is None:
+        return None
+    present = reading.read(call.row.shown, Shown)
+    image, driver = image or present.image, driver or present.image_driver
+    if driver != "glance":
+        return Source(image=image, driver=driver)
+    pin = call.service.glance.pin(call.token, image, errors.InvalidDriver)
+    return Source(image=image, driver=driver, pin=pin)
 
 
 def rename(call: Call) -> Answer:
@@ -83,10 +102,11 @@ def resize_container(call: Call) -> Answer:
 
 
 def commit(call: Call) -> Answer:
-    """`POST commit?repository=&tag=`, refused until there is somewhere to keep the image."""
-    _may(call, "commit")
-    why = "Images are kept by Glance, which this cloud does not offer."
-    raise errors.Invalid(field="repository", why=why)
+    """`POST commit?repository=&tag=`: it becomes an image of Glance, whose id is told."""
+    row, repository, tag = call.row, call.given["repository"], call.given.get("tag") or "latest"
+    check("commit", ASKS[Verb.COMMIT].allowed, row.uuid, row.status)
+    image_id = call.service.commits.commit(call.context, call.token, row, repository, tag)
+    return Answer(202, _encode({"uuid": image_id}))
 
 
 def execute(call: Call) -> Answer:
@@ -155,7 +175,9 @@ KILL = Form(checks={"signal": SIGNAL})
 REBUILD = Form(
     checks={
         "image": _none(IMAGE, "None"),
-        "image_driver": fields.named("image_driver", IMAGE_DRIVER, errors.InvalidDriver),
+        "image_driver": _none(
+            fields.named("image_driver", IMAGE_DRIVER, errors.InvalidDriver), "None"
+        ),
     }
 )
 RENAME = Form(checks={"name": NAME}, required=("name",))
@@ -199,7 +221,15 @@ ROUTES = (
         told=shapes.Container,
         status=202,
     ),
-    Route("POST", f"{CONTAINER}/commit", commit, "container:commit", params=COMMIT, status=202),
+    Route(
+        "POST",
+        f"{CONTAINER}/commit",
+        commit,
+        "container:commit",
+        params=COMMIT,
+        told=shapes.Made,
+        status=202,
+    ),
     Route(
         "POST",
         f"{CONTAINER}/execute",

@@ -58,6 +58,8 @@ def create(call: Call) -> Answer:
     if spec.registry_id:
         found = call.service.registries.of_project(call.context.project_id, spec.registry_id)
         spec = msgspec.structs.replace(spec, registry_id=found.uuid)
+    if spec.image_driver == "glance":
+        spec = msgspec.structs.replace(spec, pin=call.service.glance.pin(call.token, spec.image))
     name, run = call.given.get("name"), call.asked.get("run", False)
     row = call.service.containers.create(call.context, name, spec, run)
     return shown(call, row, 202, location=True)

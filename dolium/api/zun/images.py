@@ -11,7 +11,7 @@ from dolium.api import fields, paging, shapes
 from dolium.api.call import Answer, Call
 from dolium.api.forms import Form
 from dolium.api.route import Route
-from dolium.model.image import Image, is_name
+from dolium.model.image import Image, is_name, reserved
 
 SORTS = frozenset(
     [
@@ -25,7 +25,7 @@ PAGE = paging.form(SORTS, others=None)
 
 
 def _repo(value: str) -> str:
-    if not is_name(value):
+    if not is_name(value) or reserved(value):
         raise fields.Wrong(f"{value!r} is not the name of an image")
     return value
 
@@ -43,7 +43,10 @@ _PULL: dict[str, fields.Check] = {
 
 PULL = Form(checks=_PULL, required=("repo", "host"))
 SEARCH = Form(
-    checks={"image_driver": fields.choice("docker", "None"), "exact_match": fields.toggle},
+    checks={
+        "image_driver": fields.choice("docker", "glance", "None"),
+        "exact_match": fields.toggle,
+    },
     refusal=errors.InvalidQuery,
     others=errors.UnknownParameter,
 )
@@ -81,16 +84,26 @@ def delete(call: Call) -> Answer:
 def search(call: Call) -> Answer:
     """`GET /v1/images/{image}/search?image_driver=&exact_match=`."""
     name = fields.one("image", call.path["image"], fields.text(2, 255))
-    found = call.service.images.search(name, exact=call.asked.get("exact_match", False))
-    told = [
+    find = _in_glance if call.asked.get("image_driver") == "glance" else _in_registry
+    return Answer(200, _encode(find(call, name, exact=call.asked.get("exact_match", False))))
+
+
+def _in_registry(call: Call, name: str, *, exact: bool) -> list[dict[str, Any]]:
+    return [
         {
             "name": each.name,
             "description": each.description,
             "metadata": {"is_official": each.is_official, "star_count": each.star_count},
         }
-        for each in found
+        for each in call.service.images.search(name, exact=exact)
     ]
-    return Answer(200, _encode(told))
+
+
+def _in_glance(call: Call, name: str, *, exact: bool) -> list[dict[str, Any]]:
+    return [
+        msgspec.to_builtins(image)
+        for image in call.service.glance.search(call.token, name, exact=exact)
+    ]
 
 
 def _found(call: Call) -> Image:

@@ -157,13 +157,32 @@ class Engine(ABC):
         `stop` is asked now and then: True gives up with Unanswered. `login` signs in at the
         image's registry. `told` is called when a registry is about to be asked, and often while
         the image comes down, by another's pull too. Raises ImageMissing when the registry (or,
-        for `never`, the host) definitely has none, Refused when the registry denies access,
-        Unanswered when it can't be reached and no image is present, Full when the disk is.
+        for `never`, the host) definitely has none, Refused when the registry denies access and
+        for a name that is not for users (model.image.reserved), Unanswered when it can't be
+        reached and no image is present, Full when the disk is.
         """
 
     @abstractmethod
     def image(self, image: str) -> Held | None:
         """After a pull that an administrator asked for: the image, if the host has it."""
+
+    @abstractmethod
+    def load(self, name: str, pieces: Iterator[bytes]) -> None:
+        """When an image comes from Glance: make the one image of an archive, as `docker save`
+        writes it, present under this name and no other, whatever the archive says: it is a
+        user's own. Nothing of it is kept when `pieces` raises. Raises Refused for what is no such
+        archive.
+        """
+
+    @abstractmethod
+    def commit(self, handle: str, name: str) -> None:
+        """When a container is to become an image: make one of it, of this name, where there is
+        none. Meanwhile its processes are frozen.
+        """
+
+    @abstractmethod
+    def save(self, name: str) -> Iterator[bytes]:
+        """When such an image goes to Glance: an archive of it. Raises Absent at once."""
 
     @abstractmethod
     def remove_image(self, image: str) -> None:

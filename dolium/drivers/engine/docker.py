@@ -22,6 +22,7 @@ from dolium.drivers.engine.docker_images import SILENT_S, Images
 from dolium.drivers.engine.docker_logs import Logs
 from dolium.drivers.engine.docker_networks import Networks
 from dolium.drivers.engine.docker_process import cpus, incarnation
+from dolium.drivers.engine.docker_saved import Saved
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
@@ -72,6 +73,7 @@ class Docker(base.Engine):
         self._consoles = Consoles(self._client)
         self._logs = Logs(self._client)
         self._archives = Archives(self._client)
+        self._saved = Saved(self._client)
         self._networks = Networks(self._client)
         self._disk_quota: bool | None = None
         self._closed = False
@@ -115,6 +117,18 @@ class Docker(base.Engine):
     def image(self, image: str) -> Held | None:
         """See base."""
         return self._images.held(image)
+
+    def load(self, name: str, pieces: Iterator[bytes]) -> None:
+        """See base."""
+        self._saved.load(name, pieces)
+
+    def commit(self, handle: str, name: str) -> None:
+        """See base."""
+        self._saved.commit(handle, name)
+
+    def save(self, name: str) -> Iterator[bytes]:
+        """See base."""
+        return self._saved.save(name)
 
     def remove_image(self, image: str) -> None:
         """See base."""

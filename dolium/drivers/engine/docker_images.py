@@ -22,7 +22,7 @@ from dolium.drivers.engine.docker_errors import clean, fail
 from dolium.drivers.engine.docker_progress import Layers, Line
 from dolium.drivers.engine.docker_socket import Client, Stream
 from dolium.model import reading
-from dolium.model.image import Found, Held, Progress
+from dolium.model.image import Found, Held, Progress, reserved
 from dolium.model.registry import Login
 
 SILENT_S = 3.0
@@ -167,6 +167,8 @@ class Images:
         told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """See `base.Engine.pull`."""
+        if reserved(image):
+            raise errors.Refused(why=f"Images like '{image}' can't be had by their names")
         reference = parse(image)
         present = self.present(reference)
         if policy == "never" and not present:

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Any, TypeVar
@@ -305,7 +305,8 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Stream:
-        """A question whose answer comes bit by bit, on a connection of its own.
+        """A question whose answer comes bit by bit, on a connection of its own. An iterator of
+        bytes as body is sent as it comes; what it raises is raised here.
 
         timeout_s: longest silence; None: for ever.
         """
@@ -314,7 +315,7 @@ class Client:
         try:
             with _lost(self.what):
                 _request(connection, method, target, body, headers)
-        except errors.Unanswered:
+        except BaseException:
             connection.close()
             raise
         connection.limit(timeout_s)
@@ -420,10 +421,10 @@ def _request(
     body: object,
     more: Mapping[str, str] | None = None,
 ) -> None:
-    """Bytes are a tar, all else is sent as JSON."""
+    """Bytes, at once or one by one, are a tar; all else is sent as JSON."""
     headers = dict(more or {})
-    data: bytes | None = None
-    if isinstance(body, bytes):
+    data: bytes | Iterator[bytes] | None = None
+    if isinstance(body, bytes | Iterator):
         headers["Content-Type"], data = "application/x-tar", body
     elif body is not None:
         headers["Content-Type"], data = "application/json", msgspec.json.encode(body)

@@ -17,9 +17,10 @@ from dolium.drivers.engine import base, fake_files
 from dolium.drivers.engine.fake_fate import WHAT, Box, Image, asked
 from dolium.drivers.engine.fake_logs import Logs
 from dolium.drivers.engine.fake_process import NoProgram, plan
+from dolium.drivers.engine.fake_saved import Saved
 from dolium.model.clock import Clock
 from dolium.model.container import Health, Look, Seen, Spec, State
-from dolium.model.image import Found, Held, Progress
+from dolium.model.image import Found, Held, Progress, reserved
 from dolium.model.network import Network
 from dolium.model.registry import Login
 
@@ -37,7 +38,7 @@ class FakeOptions(Struct, frozen=True, kw_only=True):
     disk_gib: int = 100
 
 
-class Fake(Logs, base.Engine):
+class Fake(Logs, Saved, base.Engine):
     """The engine in memory; `base.Engine` for agents, `Fate` for tests."""
 
     name: ClassVar[str] = "fake"
@@ -84,6 +85,8 @@ class Fake(Logs, base.Engine):
         told: Callable[[Progress], None] = lambda progress: None,
     ) -> str | None:
         """See base."""
+        if reserved(image):
+            raise errors.Refused(why=f"Images like '{image}' can't be had by their names")
         name = _tagged(image)
         present = name in self.images
         if policy == "never" or (policy == "ifnotpresent" and present):
