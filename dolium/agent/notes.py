@@ -62,6 +62,8 @@ class Life(Struct, kw_only=True):
     """When a signal was sent that asks it to end: if it does, it is left alone."""
     cpus: tuple[int, ...] = ()
     """Those it has for itself; see agent/pins.py."""
+    handle: str = ""
+    """The engine's id of it, while it exists."""
     sandbox: str = ""
     """The engine's id of the sandbox that it was made for."""
     sandbox_run: str = ""

@@ -111,13 +111,22 @@ class Pass:
     def _witness(self, seen: Seen, incarnation: str) -> None:
         life = self.life
         runs = seen.state in LIVE and life.running != incarnation
-        if life.exists and not runs:
+        if life.exists and life.handle == seen.handle and not runs:
             return
         life.exists = True
+        self._known_as(seen.handle)
         self.mark(self.wish.created_generation)
         if runs:
             life.running = incarnation
         self.save()
+
+    def _known_as(self, handle: str) -> None:
+        """Others of its capsule may wait for this to be noted."""
+        if self.life.handle != handle:
+            self.life.handle = handle
+            self.save()
+            if sandbox.is_sandbox(self.wish):
+                sandbox.wake(self.tools, self.wish)
 
     def save(self) -> None:
         """Write down what was done or is about to be."""
@@ -196,7 +205,7 @@ class Pass:
         else:
             remark = tools.engine.pull(spec.image, policy, self._unwanted, login)
         if sandbox.shares(wish):
-            self.life.sandbox = sandbox.made(tools, wish).handle
+            self.life.sandbox = sandbox.made(tools, wish)
         for older in self.life.made:
             if older != wish.created_generation:
                 self.drop(older)
@@ -210,6 +219,7 @@ class Pass:
             plugs = tools.wiring.plug(wish)
             handle = tools.engine.create(name, spec, plugs, labels, sandbox.name(tools, wish))
         self.life.exists = True
+        self._known_as(handle)
         self.seen = Seen(
             uuid=wish.uuid,
             generation=wish.created_generation,
@@ -264,8 +274,6 @@ class Pass:
             self.save()
             raise
         self.use(epoch)
-        if sandbox.is_sandbox(self.wish):
-            sandbox.wake(self.tools, self.wish)
 
     def _share(self) -> None:
         """One of a capsule starts in the sandbox as it is now; raises Waiting."""
@@ -330,6 +338,8 @@ class Pass:
         self.life.started = max(self.life.started, epoch)
         self.life.launch = None
         self.save()
+        if sandbox.is_sandbox(self.wish):
+            sandbox.wake(self.tools, self.wish)
 
     def halt(self, timeout_s: int) -> None:
         """Stop the container last seen, if it lives."""
@@ -345,6 +355,7 @@ class Pass:
         self.life.made = tuple(made for made in self.life.made if made != generation)
         if generation == self.wish.created_generation:
             self.life.exists = False
+            self.life.handle = ""
             self.life.launch = None
         self.save()
 
