@@ -89,7 +89,12 @@ class Capsules:
     # --- changing --------------------------------------------------------------------------
 
     def create(self, context: Context, template: Template) -> Capsule:
-        """Write the wish down; placing and the host's agent do the rest."""
+        """Write the wish down; placing and the host's agent do the rest. Raises Conflict where
+        tenants get a runtime that lets containers share nothing.
+        """
+        if (self._tenant_runtime or "") not in capsule.SHARING:
+            why = f"Containers run with {self._tenant_runtime} here, and so can't share a network."
+            raise errors.Conflict(why=why)
         now, uuid = self._clock.now(), self._new_id()
         name = template.name or friendly(self._rng, "capsule")
         total = capsule.amounts(template.inits, template.containers)

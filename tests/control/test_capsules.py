@@ -159,6 +159,14 @@ def test_nobody_elses_is_found() -> None:
         world.capsules.find(world.who(), made.containers[0].uuid)
 
 
+def test_a_runtime_that_lets_nothing_be_shared_is_refused() -> None:
+    world = World()
+    api = Capsules(world.store, world.clock, conf.Quota(), tenant_runtime="runsc")
+    with pytest.raises(errors.Conflict, match="Containers run with runsc here"):
+        api.create(world.who(), template(100))
+    assert quota(world) == (0, 0, 0)
+
+
 # --- where Placement has the last word ---------------------------------------------------------
 
 

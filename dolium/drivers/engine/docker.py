@@ -24,6 +24,7 @@ from dolium.drivers.engine.docker_process import cpus, incarnation
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
+from dolium.model.capsule import SHARING
 from dolium.model.container import Seen, Spec, State
 from dolium.model.image import Found, Held
 from dolium.model.network import Network
@@ -147,6 +148,9 @@ class Docker(base.Engine):
 
     def sandbox_image(self) -> str:
         """See base."""
+        if self.options.tenant_runtime not in SHARING:
+            what = f"capsules with runtime {self.options.tenant_runtime}"
+            raise errors.NotOffered(driver=self.name, what=what)
         return docker_sandbox.present(self._client, lambda: self.facts().architecture)
 
     def create(
