@@ -124,3 +124,9 @@ def test_no_request_is_a_bug(route: Any, query: dict[str, str], body: Any, minor
 def test_no_name_is_a_bug(ident: str) -> None:
     path = f"/v1/containers/{ident}".encode().decode("latin-1")  # as WSGI has it
     assert cloud().call("GET", path).status in (200, 404)
+
+
+def test_a_template_in_a_thousand_brackets_is_no_bug() -> None:
+    reply = cloud().call("POST", "/v1/capsules", body={"template": "[" * 100_000}, who="root")
+    assert reply.status == 400
+    assert "'template'" in reply.json["errors"][0]["title"]

@@ -83,7 +83,7 @@ def _template(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = reading.read(value, Any)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Wrong(f"It is not valid JSON: {error}") from None
     return _object(value)
 
