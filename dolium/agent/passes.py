@@ -113,20 +113,13 @@ class Pass:
         runs = seen.state in LIVE and life.running != incarnation
         if life.exists and life.handle == seen.handle and not runs:
             return
-        life.exists = True
-        self._known_as(seen.handle)
+        life.exists, life.handle = True, seen.handle
         self.mark(self.wish.created_generation)
         if runs:
             life.running = incarnation
         self.save()
-
-    def _known_as(self, handle: str) -> None:
-        """Others of its capsule may wait for this to be noted."""
-        if self.life.handle != handle:
-            self.life.handle = handle
-            self.save()
-            if sandbox.is_sandbox(self.wish):
-                sandbox.wake(self.tools, self.wish)
+        if sandbox.is_sandbox(self.wish):
+            sandbox.wake(self.tools, self.wish)
 
     def save(self) -> None:
         """Write down what was done or is about to be."""
@@ -218,8 +211,10 @@ class Pass:
         with tools.gate:
             plugs = tools.wiring.plug(wish)
             handle = tools.engine.create(name, spec, plugs, labels, sandbox.name(tools, wish))
-        self.life.exists = True
-        self._known_as(handle)
+        self.life.exists, self.life.handle = True, handle
+        if sandbox.is_sandbox(wish):  # the others are made while it starts
+            self.save()
+            sandbox.wake(tools, wish)
         self.seen = Seen(
             uuid=wish.uuid,
             generation=wish.created_generation,
