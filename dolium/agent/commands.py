@@ -26,8 +26,6 @@ def create(p: Pass, command: Command) -> str:
     """Make the container, and start it when asked to run."""
     with p.tentative():
         remark = p.make()
-        if sandbox.is_sandbox(p.wish):  # the others are made while it starts
-            sandbox.wake(p.tools, p.wish)
         sandbox.inits_ended(p)
         if command.params.get("run"):
             _begin_running(p, command.generation)

@@ -176,7 +176,8 @@ def _start(p: Pass, sentence: str) -> str:
 def _absent(p: Pass) -> str:
     life = p.life
     heals = p.wish.spec.auto_heal or sandbox.is_sandbox(p.wish)
-    if not (life.exists and heals) and not (sandbox.shares(p.wish) and life.rested):
+    goes_on = p.wish.belongs is not None and life.rested  # it is being made anew
+    if not (life.exists and heals) and not goes_on:
         p.report()
         return "is not in the engine"
     return _anew(p, "vanished; made anew")

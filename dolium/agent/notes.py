@@ -64,6 +64,8 @@ class Life(Struct, kw_only=True):
     """Those it has for itself; see agent/pins.py."""
     pull: Step | None = None
     """Of the command under way: of its image, when that is over."""
+    handle: str = ""
+    """The engine's id of it, while it exists."""
     sandbox: str = ""
     """The engine's id of the sandbox that it was made for."""
     sandbox_run: str = ""

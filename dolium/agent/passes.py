@@ -115,13 +115,15 @@ class Pass:
     def _witness(self, seen: Seen, incarnation: str) -> None:
         life = self.life
         runs = seen.state in LIVE and life.running != incarnation
-        if life.exists and not runs:
+        if life.exists and life.handle == seen.handle and not runs:
             return
-        life.exists = True
+        life.exists, life.handle = True, seen.handle
         self.mark(self.wish.created_generation)
         if runs:
             life.running = incarnation
         self.save()
+        if sandbox.is_sandbox(self.wish):
+            sandbox.wake(self.tools, self.wish)
 
     def save(self) -> None:
         """Write down what was done or is about to be."""
@@ -200,7 +202,7 @@ class Pass:
         self.report(task=Task.PULLING)
         spec, remark = self._fetch()
         if sandbox.shares(wish):
-            self.life.sandbox = sandbox.made(tools, wish).handle
+            self.life.sandbox = sandbox.made(tools, wish)
         for older in self.life.made:
             if older != wish.created_generation:
                 self.drop(older)
@@ -213,7 +215,10 @@ class Pass:
         with tools.gate:
             plugs = tools.wiring.plug(wish)
             handle = tools.engine.create(name, spec, plugs, labels, sandbox.name(tools, wish))
-        self.life.exists = True
+        self.life.exists, self.life.handle = True, handle
+        if sandbox.is_sandbox(wish):  # the others are made while it starts
+            self.save()
+            sandbox.wake(tools, wish)
         self.seen = Seen(
             uuid=wish.uuid,
             generation=wish.created_generation,
@@ -295,8 +300,6 @@ class Pass:
             self.save()
             raise
         self.use(epoch)
-        if sandbox.is_sandbox(self.wish):
-            sandbox.wake(self.tools, self.wish)
 
     def _share(self) -> None:
         """One of a capsule starts in the sandbox as it is now; raises Waiting."""
@@ -361,6 +364,8 @@ class Pass:
         self.life.started = max(self.life.started, epoch)
         self.life.launch = None
         self.save()
+        if sandbox.is_sandbox(self.wish):
+            sandbox.wake(self.tools, self.wish)
 
     def halt(self, timeout_s: int) -> None:
         """Stop the container last seen, if it lives."""
@@ -376,6 +381,7 @@ class Pass:
         self.life.made = tuple(made for made in self.life.made if made != generation)
         if generation == self.wish.created_generation:
             self.life.exists = False
+            self.life.handle = ""
             self.life.launch = None
         self.save()
 

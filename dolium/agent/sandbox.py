@@ -56,25 +56,31 @@ def _waits(what: str, why: str) -> Waiting:
     return Waiting(what=what, why=why)
 
 
-def made(tools: Tools, wish: Wish) -> Seen:
-    """The sandbox that it shares, before it is made itself. Raises Waiting, or Refused if there
-    will be none.
+def made(tools: Tools, wish: Wish) -> str:
+    """The engine's id of the sandbox that it shares, before it is made itself. Raises Waiting, or
+    Refused if there will be none.
+
+    Notes tell, because an engine that starts a container does not answer about it before it has.
     """
     sandbox = _wish(tools, wish)
-    life = tools.notes.life(sandbox.uuid)  # before the look: it may be made meanwhile
-    seen = tools.engine.look(engine_name(sandbox.uuid, sandbox.created_generation))
-    if seen is not None:
-        return seen
+    life = tools.notes.life(sandbox.uuid)
+    if life is not None and life.handle:
+        return life.handle
     if life is not None and life.done >= sandbox.created_generation and not life.exists:
         raise errors.Refused(why="The sandbox of its capsule could not be made")
     raise _waits("its sandbox", "it is not made yet")
 
 
 def running(tools: Tools, wish: Wish) -> Seen:
-    """The same, before it is started."""
-    seen = made(tools, wish)
-    if seen.state is not State.RUNNING:
-        raise _waits("its sandbox", "it does not run yet")
+    """The same as it is now, before the start of one that shares it."""
+    made(tools, wish)
+    sandbox = _wish(tools, wish)
+    life = tools.notes.life(sandbox.uuid)
+    if life is None or life.launch is not None:
+        raise _waits("its sandbox", "it is about to start")
+    seen = tools.engine.look(engine_name(sandbox.uuid, sandbox.created_generation))
+    if seen is None or seen.state is not State.RUNNING:
+        raise _waits("its sandbox", "it does not run")
     return seen
 
 

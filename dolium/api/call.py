@@ -137,6 +137,8 @@ class Call:
             raise errors.Malformed(why="must be a JSON object.") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise errors.Malformed(why=f"is not valid JSON: {error}") from None
+        except RecursionError:
+            raise errors.Malformed(why="is nested too deeply.") from None
 
     def new(self) -> dict[str, Any]:
         """The body of a creation; raises WrongMedia unless it is declared as JSON."""
@@ -183,7 +185,10 @@ class Call:
             return b""
         if length > most and not self._chunked():
             raise errors.TooLarge(most=most)
-        raw = bytes(self._environ["wsgi.input"].read(length))
+        try:
+            raw = bytes(self._environ["wsgi.input"].read(length))
+        except ValueError as error:  # of cheroot, about chunks that are none
+            raise errors.Malformed(why=f"is not sent as HTTP has it: {error}") from None
         if len(raw) > most:
             raise errors.TooLarge(most=most)
         return raw

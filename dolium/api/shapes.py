@@ -343,12 +343,20 @@ class Images(Shape):
     next: Next
 
 
-class Found(Shape):
-    """An image that a registry has."""
+class Found(Shape, kw_only=True):
+    """An image that a registry has, with description and metadata, or one of Glance."""
 
-    name: str
-    description: str
-    metadata: dict[str, Any]
+    name: str | None
+    description: str | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    container_format: str | UnsetType | None = UNSET
+    os_hash_algo: str | UnsetType | None = UNSET
+    os_hash_value: str | UnsetType | None = UNSET
+    checksum: str | UnsetType | None = UNSET
+    size: int | UnsetType | None = UNSET
+    tags: list[str] | UnsetType = UNSET
 
 
 class Network(Shape):

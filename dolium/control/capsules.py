@@ -21,6 +21,7 @@ from dolium.model.clock import Clock
 from dolium.model.container import RestartPolicy, Spec, Status, Verb
 from dolium.model.context import Context
 from dolium.model.ident import is_uuid
+from dolium.model.quota import Amounts
 from dolium.store import actions, capsules, containers, projects
 from dolium.store.store import Follower, Store, Tx
 
@@ -89,7 +90,12 @@ class Capsules:
     # --- changing --------------------------------------------------------------------------
 
     def create(self, context: Context, template: Template) -> Capsule:
-        """Write the wish down; placing and the host's agent do the rest."""
+        """Write the wish down; placing and the host's agent do the rest. Raises Conflict where
+        tenants get a runtime that lets containers share nothing.
+        """
+        if (self._tenant_runtime or "") not in capsule.SHARING:
+            why = f"Containers run with {self._tenant_runtime} here, and so can't share a network."
+            raise errors.Conflict(why=why)
         now, uuid = self._clock.now(), self._new_id()
         name = template.name or friendly(self._rng, "capsule")
         total = capsule.amounts(template.inits, template.containers)
@@ -110,9 +116,10 @@ class Capsules:
                 its_name = f"capsule-{template.name or uuid}-{greek(self._rng)}"
                 wanted.append((self._new_id(), its_name, its, part))
 
+        needs = Amounts(containers=len(wanted) - 1, cpu_m=total.cpu_m, memory_mib=total.memory_mib)
+
         def work(tx: Tx) -> Capsule:
-            for _, _, spec, part in wanted:
-                projects.reserve(tx, context.project_id, rows.amounts(spec, part), self._limits)
+            projects.reserve(tx, context.project_id, needs, self._limits)
             for each in wanted:
                 self._insert(tx, context, uuid, *each, at=now)
             projects.changed(tx, context.project_id, uuid, "created", now, uuid)

@@ -24,6 +24,12 @@ class Part(StrEnum):
     CONTAINER = "container"
 
 
+SHARING = frozenset({"", "runc", "crun"})
+"""OCI runtimes whose containers can share a sandbox ("" is the engine's own choice). Those with a
+kernel around each container (gVisor, Kata) have networks of their own in it.
+"""
+
+
 class Belongs(Struct, frozen=True, kw_only=True):
     """What a host has to know about a container's capsule."""
 

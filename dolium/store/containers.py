@@ -59,12 +59,13 @@ def get(connection: sa.Connection, uuid: str) -> record.Container | None:
 
 
 _SANDBOX = table.c.uuid == table.c.capsule_id
-_SHOWN = table.c.part.is_distinct_from(sa.literal_column(f"'{Part.SANDBOX}'"))
+NO_SANDBOX = table.c.part.is_distinct_from(sa.literal_column(f"'{Part.SANDBOX}'"))
+"""What users see: a capsule's sandbox is no container to them."""
 
 
 def named(connection: sa.Connection, name: str, project_id: str | None) -> list[record.Container]:
     """Those of a name, but no capsules: of one project, or (None) of all."""
-    query = sa.select(*_READ).where(table.c.name == name, _SHOWN).limit(2)
+    query = sa.select(*_READ).where(table.c.name == name, NO_SANDBOX).limit(2)
     if project_id is not None:
         query = query.where(table.c.project_id == project_id)
     return _rows(connection.execute(query))

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from dolium.model.host import Standing, standing
-from dolium.store.containers import GATHERING
+from dolium.store.containers import GATHERING, NO_SANDBOX
 from dolium.store.idle import execute
 from dolium.store.schema import actions, containers, hosts
 
@@ -26,7 +26,9 @@ class Overview(Struct, frozen=True, kw_only=True):
 def read(connection: sa.Connection) -> Overview:
     """Look."""
     status = containers.c.status
-    counts = connection.execute(sa.select(status, sa.func.count()).group_by(status))
+    counts = connection.execute(
+        sa.select(status, sa.func.count()).where(NO_SANDBOX).group_by(status)
+    )
     number = connection.execute(sa.select(sa.func.count()).where(actions.c.open)).scalar_one()
     return Overview(
         containers=dict(map(tuple, counts)),

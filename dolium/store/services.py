@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import Struct
 
+from dolium.store.containers import NO_SANDBOX
 from dolium.store.schema import containers
 from dolium.store.schema import hosts as table
 from dolium.store.store import Tx
@@ -68,7 +69,7 @@ def find(connection: sa.Connection, ident: str) -> Service | None:
 def crowds(connection: sa.Connection) -> dict[str, int]:
     """How many containers each host has."""
     host = containers.c.host
-    counted = sa.select(host, sa.func.count()).where(host.is_not(None)).group_by(host)
+    counted = sa.select(host, sa.func.count()).where(host.is_not(None), NO_SANDBOX).group_by(host)
     return dict(map(tuple, connection.execute(counted)))
 
 

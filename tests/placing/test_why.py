@@ -44,6 +44,7 @@ def test_counts_and_says_how_much_was_left() -> None:
         ({"up": False}, {}, "1 host: 1 does not answer"),
         ({"disabled": True}, {}, "1 host: 1 is disabled"),
         ({}, {"host": "z"}, "1 host: 1 is not z"),
+        ({}, {"capsule": True}, "1 host: 1 does not take capsules"),
         ({}, {"zone": "east"}, "1 host: 1 is not in zone east"),
         (
             {"labels": {"disk": "hdd"}},

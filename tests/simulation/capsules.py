@@ -87,6 +87,6 @@ def together(machine: Machine, rows: list[Observed]) -> list[str]:
         shared = boxes.get(engine_name(sandbox, generations.get(sandbox, 0)))
         if shared is None or not shared.alive:
             wrong.append(f"{box.name} runs without its sandbox")
-        elif box.sandbox != shared.handle or (box.started_at or 0) < (shared.started_at or 0):
+        elif (box.sandbox, box.joined) != (shared.handle, shared.starts):
             wrong.append(f"{box.name} has the network of an earlier run of its sandbox")
     return wrong

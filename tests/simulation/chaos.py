@@ -42,14 +42,18 @@ PROFILES: tuple[dict[str, float], ...] = (
     {**ABSENT, "off": 4, "races": 0.4, "kills": 0.1},
     {**ABSENT, "off": 2, "cut": 2, "link": 0.1, "store": 0.05, "wake": 4, "kills": 0.15},
     {**ABSENT, "off": 3, "cut": 2, "lie": 2, "snapshot": 6, "restore": 4},
-    {"capsule": 6, "uncapsule": 2, "kills": 0.15, "link": 0.1, "engine": 0.05, "create": 1},
-    {**ABSENT, "capsule": 6, "uncapsule": 2, "off": 2, "kills": 0.1, "races": 0.2},
 )
 """How likely what goes wrong; one schedule has one of these, so that some things go far.
 
 kills, link, old, engine, store, races and signals are chances at each boundary; any other name is
 that of an action (world.py, ACTIONS), which gets this weight instead of its own.
 """
+CAPSULES: tuple[dict[str, float], ...] = (
+    {"capsule": 8, "uncapsule": 3, "create": 1},
+    {"capsule": 6, "uncapsule": 2, "kills": 0.15, "link": 0.1, "engine": 0.05, "create": 1},
+    {**ABSENT, "capsule": 6, "uncapsule": 2, "off": 2, "kills": 0.1, "races": 0.2},
+)
+"""Where users make capsules: apart, so that seeds of the others mean what they meant."""
 ORDERS = frozenset({"create", "start", "stop", "kill", "pause", "unpause", "remove"})
 """Calls after which it is worst to die."""
 JUMPS = (-3600.0, -60.0, -5.0, 5.0, 60.0, 3600.0)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from dolium import errors
-from dolium.agent import commands, converge, passes
+from dolium.agent import commands, converge, keep, passes
 from dolium.agent.core import Core
 from dolium.agent.notes import Life, Notes
 from dolium.agent.passes import Pass, Tools
@@ -311,6 +311,11 @@ def who_shares_leaves_dedicated_cpus(patch: Patch) -> None:
     patch.setattr(Pins, "_move", lambda pins, but: None)
 
 
+def who_shares_follows_his_sandbox(patch: Patch) -> None:
+    """Instead: it runs on with what is left of an earlier run."""
+    patch.setattr(keep, "_left_behind", lambda p: False)
+
+
 PROMISED: dict[str, float] = {
     **ABSENT,
     "promise": 1,
@@ -366,6 +371,7 @@ RULES: dict[Callable[[Patch], None], dict[str, float]] = {
     a_restart_begins_no_new_lease: {**PROMISED, "kills": 0.9},
     who_lost_a_container_is_told_that_it_is_gone_from_him: {**ABSENT, "off": 4},
     who_shares_leaves_dedicated_cpus: {"create": 9},
+    who_shares_follows_his_sandbox: {"capsule": 8, "end": 12, "create": 1},
 }
 """Each rule with what has to go wrong for its lack to show."""
 FIRST: dict[Callable[[Patch], None], int] = {
@@ -377,6 +383,7 @@ FIRST: dict[Callable[[Patch], None], int] = {
     facts_are_compared_by_their_counters: 78,
     an_older_boot_counts_for_nothing: 105,
     an_older_page_is_not_believed: 67,
+    who_shares_follows_his_sandbox: 7,
 }
 """Seeds that showed the lack of a rule the last time: tried first, as a search costs much."""
 

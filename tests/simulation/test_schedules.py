@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.chaos import CAPSULES
 from tests.simulation.control import FragileStore
 from tests.simulation.rules import FIRST, RARE, RULES, Patch
 from tests.simulation.schedule import Failed, run
@@ -54,6 +55,19 @@ def play(first: int, store: FragileStore) -> None:
 )
 def test_nothing_is_lost_and_nothing_is_left(first: int, store: FragileStore) -> None:
     play(first, store)
+
+
+@pytest.mark.parametrize("bad", CAPSULES, ids=lambda bad: f"{len(bad)} things")
+def test_nothing_of_a_capsule_is_lost_or_left(bad: dict[str, float], store: FragileStore) -> None:
+    for seed in range(TOGETHER):
+        run(seed, store, bad)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("bad", CAPSULES, ids=lambda bad: f"{len(bad)} things")
+def test_many_more_capsules(bad: dict[str, float], store: FragileStore) -> None:
+    for seed in range(TOGETHER, SEEDS):
+        run(seed, store, bad)
 
 
 @pytest.mark.soak

@@ -103,7 +103,6 @@ class Cloud:
         for name, (project, more) in IMAGES.items():
             self.images.keep(name, archive(Image()), project, **more)
         self._described = not policy_file  # which may hide fields
-        self.world = World(quota=options.quota)
         link = LocalHosts()
         self.host = Host(self.world, link, self.images)
         link.join(HOST, self.host)

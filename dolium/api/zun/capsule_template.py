@@ -132,7 +132,7 @@ def _read(value: Any) -> Any:
         return value
     try:
         return reading.read(value, Any)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Wrong(f"It is not valid JSON: {error}") from None
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -17,6 +15,7 @@ from dolium.drivers.engine import docker_answers as answers
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.docker_archives import Archives
 from dolium.drivers.engine.docker_consoles import Consoles
+from dolium.drivers.engine.docker_disk import quota, size_gib
 from dolium.drivers.engine.docker_errors import WHAT, no_program
 from dolium.drivers.engine.docker_images import SILENT_S, Images
 from dolium.drivers.engine.docker_logs import Logs
@@ -26,6 +25,7 @@ from dolium.drivers.engine.docker_saved import Saved
 from dolium.drivers.engine.docker_socket import Client, Demux, Stream
 from dolium.drivers.engine.process import Process, kill
 from dolium.model import reading
+from dolium.model.capsule import SHARING
 from dolium.model.container import Seen, Spec, State
 from dolium.model.image import Found, Held, Progress
 from dolium.model.network import Network
@@ -81,13 +81,13 @@ class Docker(base.Engine):
     def facts(self) -> base.Facts:
         """See base."""
         info = self._client.ask("GET", "/info", answers.Info)
-        self._disk_quota = _disk_quota(info)
+        self._disk_quota = quota(info)
         return base.Facts(
             name=self.name,
             version=info.server_version,
             cpus=info.n_c_p_u,
             memory_mib=info.mem_total // _MIB,
-            disk_gib=_disk_gib(info.docker_root_dir),
+            disk_gib=size_gib(info.docker_root_dir),
             architecture=info.architecture,
             os=info.operating_system,
             kernel_version=info.kernel_version,
@@ -164,6 +164,9 @@ class Docker(base.Engine):
 
     def sandbox_image(self) -> str:
         """See base."""
+        if self.options.tenant_runtime not in SHARING:
+            what = f"capsules with runtime {self.options.tenant_runtime}"
+            raise errors.NotOffered(driver=self.name, what=what)
         return docker_sandbox.present(self._client, lambda: self.facts().architecture)
 
     def create(
@@ -470,33 +473,3 @@ class Docker(base.Engine):
 
 class _Exists(Exception):
     """The engine has a container of that name."""
-
-
-def _disk_gib(folder: str) -> int:
-    try:
-        return shutil.disk_usage(folder).total >> 30
-    except OSError:
-        return 0  # the engine's files are not ours to see
-
-
-def _disk_quota(info: answers.Info) -> bool:
-    """Whether the engine's storage can limit one container's disk."""
-    if info.driver in ("btrfs", "zfs", "devicemapper"):
-        return True
-    backing = dict(info.driver_status or ()).get("Backing Filesystem")
-    if info.driver != "overlay2" or backing != "xfs":
-        return False
-    return _project_quota(info.docker_root_dir)
-
-
-def _project_quota(folder: str) -> bool:
-    """Whether the file system that holds the folder is mounted with project quota."""
-    try:
-        lines = Path("/proc/self/mounts").read_text().splitlines()
-    except OSError:
-        return False
-    mounts = {line.split()[1]: line.split()[3].split(",") for line in lines}
-    holder = Path(folder)
-    while str(holder) not in mounts and holder != holder.parent:
-        holder = holder.parent
-    return not {"prjquota", "pquota"}.isdisjoint(mounts.get(str(holder), ()))

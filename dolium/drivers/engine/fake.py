@@ -200,8 +200,10 @@ class Fake(Logs, Saved, base.Engine):
             return
         if box.state is State.PAUSED:
             raise errors.Refused(why=f"Container {box.name} is paused")
-        if box.sandbox and not self._box(box.sandbox).alive:
-            raise errors.Refused(why="cannot join network of a non running container")
+        if box.sandbox:
+            if not (shared := self._box(box.sandbox)).alive:
+                raise errors.Refused(why="cannot join network of a non running container")
+            box.joined = shared.starts
         try:
             made = plan(box.argv, box.environment, box.spec.interactive)
         except NoProgram as missing:

@@ -68,6 +68,8 @@ class Box:
     """It may use these only; empty: all."""
     sandbox: str = ""
     """The handle of whose network it shares."""
+    joined: int = 0
+    """How often that one had been started when it was itself."""
     unwired: bool = False
     """A network of it was forgotten since it was made."""
     plan: Plan = field(default_factory=Plan)

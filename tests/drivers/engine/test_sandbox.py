@@ -11,7 +11,7 @@ import pytest
 from dolium import errors
 from dolium.drivers.engine import docker_sandbox
 from dolium.drivers.engine.base import Labels
-from dolium.drivers.engine.docker import Docker
+from dolium.drivers.engine.docker import Docker, DockerOptions
 from dolium.model.container import Spec, State
 from tests.drivers.engine.conftest import Bench
 
@@ -87,6 +87,12 @@ def test_it_is_adopted_by_who_makes_it_again(bench: Bench) -> None:
     assert again == bench.look(shared).handle
     one = beside(bench, shared)
     assert beside(bench, shared) != one
+
+
+def test_a_runtime_that_lets_nothing_be_shared_is_refused() -> None:
+    engine = Docker(DockerOptions(socket="/nosuch", tenant_runtime="runsc"))
+    with pytest.raises(errors.NotOffered, match="capsules with runtime runsc"):
+        engine.sandbox_image()
 
 
 def test_the_program_is_an_elf_of_each_machine() -> None:
