@@ -20,7 +20,8 @@ class Row(NamedTuple):
     admin: bool = False
     """Typed by an administrator, not by a member of project demo."""
     until: str = ""
-    """A container and its status, or `gone`, to wait for afterwards."""
+    """A container and its status, or `gone`, to wait for afterwards; or `host back`, as an agent
+    that lives enrols again."""
     types: str = ""
     """What is typed into the terminal that opens."""
     note: str = ""
@@ -106,7 +107,7 @@ ZUN_SERVICES = (
     Row("service-enable {host} zun-compute", r"disabled +\| False", admin=True),
     Row("service-force-down {host} zun-compute", r"forced_down +\| True", admin=True),
     Row("service-force-down --unset {host} zun-compute", r"forced_down +\| False", admin=True),
-    Row("service-delete {host} zun-compute", "accepted", admin=True),
+    Row("service-delete {host} zun-compute", "accepted", admin=True, until="host back"),
 )
 
 OPENSTACK = (
@@ -176,7 +177,7 @@ OPENSTACK_SERVICES = (
     Row("appcontainer service enable {host} zun-compute", "False", admin=True),
     Row("appcontainer service forcedown {host} zun-compute", "True", admin=True),
     Row("appcontainer service forcedown --unset {host} zun-compute", "False", admin=True),
-    Row("appcontainer service delete {host} zun-compute", "", admin=True),
+    Row("appcontainer service delete {host} zun-compute", "", admin=True, until="host back"),
 )
 
 PHASES: tuple[dict[str, tuple[Row, ...]], ...] = (

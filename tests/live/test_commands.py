@@ -64,6 +64,9 @@ class Typist:
             return Said(screen.ends(), seen)
 
     def _wait(self, what: str, owned: Owned) -> None:
+        if what == "host back":
+            self._host(owned)
+            return
         self._container, status = what.split()
         if status == "gone":
             owned.gone(self._container)
