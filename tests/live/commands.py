@@ -99,6 +99,10 @@ ZUN = (
     Row("registry-show team", r"name +\| team"),
     Row("registry-update --username robot team", r"username +\| robot"),
     Row("registry-delete team", "accepted"),
+    Row("capsule-create -f {folder}/zun.json", "has been accepted"),
+    Row("capsule-list", "pod-zun"),
+    Row("capsule-describe pod-zun", "tier.*web"),
+    Row("capsule-delete pod-zun", "has been accepted"),
 )
 
 ZUN_SERVICES = (
@@ -169,6 +173,10 @@ OPENSTACK = (
     Row("appcontainer registry show jars", "jars.example"),
     Row("appcontainer registry update --username robot jars", "robot"),
     Row("appcontainer registry delete jars", "accepted"),
+    Row("capsule create --file {folder}/openstack.json", r"status +\| Creating"),
+    Row("capsule list", "pod-openstack"),
+    Row("capsule show pod-openstack", r"cpu +\| 0.2"),
+    Row("capsule delete pod-openstack", "has been accepted"),
 )
 
 OPENSTACK_SERVICES = (
@@ -186,9 +194,3 @@ PHASES: tuple[dict[str, tuple[Row, ...]], ...] = (
     {"openstack": OPENSTACK_SERVICES},
 )
 """What each client is told; clients of one phase are typed into side by side."""
-
-WAITING = {
-    "zun": {"capsule-create", "capsule-delete", "capsule-describe", "capsule-list"},
-    "openstack": {"capsule create", "capsule delete", "capsule list", "capsule show"},
-}
-"""Commands without a row, because what they ask for does not exist yet."""

@@ -10,13 +10,12 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live import matches
-from tests.live.clients import Clients, listing, table
+from tests.live.clients import Clients
 from tests.live.installation import ENDS, IMAGE, Installation
 from tests.live.place import until
 from tests.perf import wire
@@ -120,44 +119,6 @@ def test_containers_share_a_network(installation: Installation, capsules: Capsul
     assert (capsules.show(uuid)["memory"], capsules.show(uuid)["cpu"]) == ("96", 0.3)
     matches.soon(installation)
     capsules.delete(uuid)
-    matches.soon(installation)
-
-
-def test_the_clients_people_have(
-    installation: Installation, demo: Clients, capsules: Capsules, tmp_path: Path
-) -> None:
-    one = {"image": IMAGE, "command": ENDS, "resources": LEAST}
-    template = {
-        "kind": "capsule",
-        "capsuleVersion": "beta",
-        "restartPolicy": "Always",
-        "metadata": {"name": "pod", "labels": {"tier": "web"}},
-        "spec": {"containers": [one, one], "restartPolicy": "Never"},
-    }
-    file = tmp_path / "pod.json"
-    file.write_text(json.dumps(template))
-    made = table(demo.openstack("capsule", "create", "--file", str(file)))
-    assert made["status"] == "Creating"
-    uuid = made["uuid"]
-    capsules.until(uuid, "Running")
-    (row,) = listing(demo.openstack("capsule", "list"))
-    assert (row["uuid"], row["name"], row["status"]) == (uuid, "pod", "Running")
-    assert row["addresses"].startswith("10.224.")
-    shown = table(demo.openstack("capsule", "show", "pod"))
-    assert shown["cpu"] == "0.2"
-    assert "host" not in shown
-    (row,) = listing(demo.zun("capsule-list"))
-    assert (row["uuid"], row["status"]) == (uuid, "Running")
-    told = demo.zun("capsule-describe", "-f", "json", "pod")
-    inner = json.loads(told[told.index("{") : told.rindex("}") + 1])["containers"]
-    assert [each["status"] for each in inner] == ["Running", "Running"]
-    assert "has been accepted" in demo.openstack("capsule", "delete", uuid)
-    capsules.gone(uuid)
-    assert "has been accepted" in demo.zun("capsule-create", "-f", str(file))
-    (row,) = listing(demo.zun("capsule-list"))
-    capsules.until(row["uuid"], "Running")
-    assert "has been accepted" in demo.zun("capsule-delete", "pod")
-    capsules.gone(row["uuid"])
     matches.soon(installation)
 
 
