@@ -82,6 +82,7 @@ class Commits:
 
     def _wish(self, tx: Tx, context: Context, opened: Commit) -> None:
         present = rows.present(tx, opened.container_uuid)
+        rows.alone(present)
         check("commit", ASKS[Verb.COMMIT].allowed, present.uuid, present.status)
         host = hosts.get(tx.connection, present.host or "")
         if host is None or Verb.COMMIT not in _inventory(host.inventory).verbs:

@@ -114,6 +114,11 @@ def snapshot(image_id: str) -> str:
     return f"{OWN}commit:{image_id}"
 
 
+SANDBOX = f"{OWN}sandbox:1"
+"""The image of capsules' sandboxes, which nobody else's can take the place of. Another program gets
+another number."""
+
+
 def reserved(name: str) -> bool:
     """Whether a name is not for users: it is Dolium's own, or an engine's id of an image, which
     says nothing about who may have that.

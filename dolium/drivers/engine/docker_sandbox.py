@@ -24,9 +24,7 @@ import msgspec
 
 from dolium import errors
 from dolium.drivers.engine.docker_socket import Client
-
-IMAGE = "dolium/sandbox:1"
-"""Another program gets another number."""
+from dolium.model.image import SANDBOX
 
 LOAD_S = 60.0
 
@@ -72,7 +70,7 @@ def archive(architecture: str) -> bytes:
         "config": {"Entrypoint": ["/pause"], "StopSignal": "SIGKILL"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
-    manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
+    manifest = [{"Config": "config.json", "RepoTags": [SANDBOX], "Layers": ["layer.tar"]}]
     return _tar(
         {
             "config.json": msgspec.json.encode(config),
@@ -96,7 +94,7 @@ def _tar(files: dict[str, bytes]) -> bytes:
 def present(client: Client, architecture: Callable[[], str]) -> str:
     """The image's name, once the engine has it; architecture: asked when it has not."""
     try:
-        client.raw("GET", f"/images/{IMAGE}/json")
+        client.raw("GET", f"/images/{SANDBOX}/json")
     except errors.Absent:
         client.raw(
             "POST",
@@ -105,4 +103,4 @@ def present(client: Client, architecture: Callable[[], str]) -> str:
             body=archive(architecture()),
             timeout_s=LOAD_S,
         )
-    return IMAGE
+    return SANDBOX

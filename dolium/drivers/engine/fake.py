@@ -20,14 +20,13 @@ from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.drivers.engine.fake_saved import Saved
 from dolium.model.clock import Clock
 from dolium.model.container import Health, Look, Seen, Spec, State
-from dolium.model.image import Found, Held, Progress, reserved
+from dolium.model.image import SANDBOX, Found, Held, Progress, reserved
 from dolium.model.network import Network
 from dolium.model.registry import Login
 
 __all__ = ["Box", "Fake", "FakeOptions", "Image"]
 
 _MIB = 1 << 20
-SANDBOX = "dolium/sandbox:1"
 
 
 class FakeOptions(Struct, frozen=True, kw_only=True):
