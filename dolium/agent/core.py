@@ -137,6 +137,10 @@ class Core:
         self._converge = Converge(self._tools, rng)
         self.images = Images(engine, stopping)
         self._arrived = -ARRIVE_S
+        self._networks: set[str] = set()
+        """Those that wishes named when it was last looked for surplus ones."""
+        self._went = False
+        """Others were named before that: what is surplus by now goes with the next look."""
 
     @property
     def deployment(self) -> str:
@@ -306,10 +310,12 @@ class Core:
             return []
         self._judge(strange)
         now = self._tools.clock.monotonic()
-        arrived = now - self._arrived >= ARRIVE_S
-        if arrived:
-            self._arrived = now
         networks = {net.uuid for wish in wishes.values() for net in wish.networks}
+        arrived, went = now - self._arrived >= ARRIVE_S, networks != self._networks
+        if not (arrived or went or self._went):
+            return []
+        self._arrived = now if arrived else self._arrived
+        self._networks, self._went = networks, went
         return self._wiring.tidy({*wishes, *lives, *strange}, networks, arrived=arrived)
 
     def _differs(self, uuid: str, seen: Seen | None, life: Life | None) -> bool:
