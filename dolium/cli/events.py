@@ -50,8 +50,8 @@ def run(name: str | None, since: int | None, *, as_json: bool) -> int:
                 for event in events(chunks):
                     coming_back.arrived()
                     last = event.number
-                    if event.kind == "container":
-                        _print(event.data, as_json=as_json)
+                    if event.kind != "begin":
+                        _print(event, as_json=as_json)
             coming_back.rest()
         except errors.Unanswered as error:
             coming_back.wait(error)
@@ -78,13 +78,15 @@ def events(chunks: Iterable[bytes]) -> Iterator[Event]:
                 fields = {}
 
 
-def _print(data: bytes, *, as_json: bool) -> None:
-    line = data if as_json else readable(reading.read(data, Told)).encode()
+def _print(event: Event, *, as_json: bool) -> None:
+    line = b'{"kind":"%s",%s' % (event.kind.encode(), event.data[1:])
+    if not as_json:
+        line = readable(event.kind, reading.read(event.data, Told)).encode()
     cloud.write(line + b"\n")
 
 
-def readable(told: Told) -> str:
-    """`2026-11-26 09:12:44  observed  web  0c9c…  Creating, image_pulling, Pulling image: …`."""
+def readable(kind: str, told: Told) -> str:
+    """`2026-11-26 09:12:44  observed  container  web  0c9c…  Creating, image_pulling, …`."""
     state = (told.status, told.task_state, told.status_detail, told.status_reason)
-    words = [told.at[:19], f"{told.what:<8}", told.name or "-", told.uuid]
+    words = [told.at[:19], f"{told.what:<8}", f"{kind:<9}", told.name or "-", told.uuid]
     return "  ".join([*words, ", ".join(filter(None, state))]).rstrip()

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,16 @@ def test_objects_for_programs(bench: Bench, capsys: Said) -> None:
     assert (first["revision"], first["what"], first["name"]) == (1, "created", "web")
 
 
+def test_capsules_are_told_too(bench: Bench, capsys: Said) -> None:
+    template: dict[str, Any] = {"kind": "capsule", "metadata": {"name": "pod"}}
+    template["spec"] = {"containers": [{"image": "cirros"}]}
+    bench.cloud.call("POST", "/v1/capsules", body={"template": template})
+    watch("--since=0")
+    eventually(lambda: "capsule    pod" in bench.said(capsys))
+    watch("--since=0", "--json")
+    eventually(lambda: '{"kind":"capsule","revision":' in bench.said(capsys))
+
+
 def test_a_revision_that_never_was_is_told(bench: Bench, capsys: Said) -> None:
     assert main(["events", "--since", "999999"]) == 1
     assert "are forgotten: list everything, then watch from" in capsys.readouterr().err
@@ -88,6 +99,8 @@ def test_a_line_for_people() -> None:
     told = Told(
         uuid="u", what="observed", at="2026-11-26 09:12:44.120358", name="web", status="Creating"
     )
-    assert events.readable(told) == "2026-11-26 09:12:44  observed  web  u  Creating"
+    assert events.readable("container", told) == (
+        "2026-11-26 09:12:44  observed  container  web  u  Creating"
+    )
     gone = Told(uuid="u", what="deleted", at="2026-11-26 09:12:44.120358")
-    assert events.readable(gone) == "2026-11-26 09:12:44  deleted   -  u"
+    assert events.readable("capsule", gone) == "2026-11-26 09:12:44  deleted   capsule    -  u"
