@@ -37,10 +37,11 @@ def _title(tag: str) -> str:
     return tag.replace("_", " ").capitalize()
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return "\n".join(lines) + "\n\n"
+    return "\n".join(lines) + "\n"
 
 
 def _operation(name: str, operation: Document) -> str:
@@ -62,7 +63,7 @@ def _operation(name: str, operation: Document) -> str:
     if span := operation.get("x-openstack"):
         text += f"{_span(span)}\n\n"
     if rows:
-        text += _table(["in", "name", "takes", "since"], rows)
+        text += table(["in", "name", "takes", "since"], rows) + "\n"
     return f"{text}Answers {_answers(operation['responses'])}.\n\n"
 
 
@@ -155,4 +156,4 @@ def _shape(name: str, schema: Schema) -> str:
         [f"`{field}`{'' if field in always else ' (not always)'}", takes(told)]
         for field, told in schema.get("properties", {}).items()
     ]
-    return text + _table(["field", "is"], rows)
+    return text + table(["field", "is"], rows) + "\n"

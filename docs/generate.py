@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import described
+from described import table
 
 from dolium.api import faults, rules, versions
 from dolium.api.routes import ROUTES
@@ -44,13 +45,6 @@ ORDER = sorted(
 """Statuses as a container may meet them."""
 ALWAYS = {"create", "update", "delete"}
 """Verbs whose routes are those of the container itself."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 # --- the command line ------------------------------------------------------------------------

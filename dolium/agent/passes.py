@@ -232,20 +232,19 @@ class Pass:
         tools, wish, spec = self.tools, self.wish, self.wish.spec
         if sandbox.is_sandbox(wish):
             return msgspec.structs.replace(spec, image=tools.engine.sandbox_image()), None
+        policy = spec.image_pull_policy or "always"
         if spec.pin is not None:
-            policy = spec.image_pull_policy or "always"
             tools.loading.load(wish.uuid, spec.pin, policy, self._unwanted)
             return spec, None
         spec, login = self._source()
-        return spec, self._pull(spec, login)
+        return spec, self._pull(spec.image, policy, login)
 
-    def _pull(self, spec: Spec, login: Login | None) -> str | None:
-        policy = spec.image_pull_policy or "always"
+    def _pull(self, image: str, policy: str, login: Login | None) -> str | None:
         pulling = Pulling(
             self.tools.clock, lambda progress: self.report(task=Task.PULLING, progress=progress)
         )
         try:
-            remark = self.tools.engine.pull(spec.image, policy, self._unwanted, login, pulling)
+            remark = self.tools.engine.pull(image, policy, self._unwanted, login, pulling)
         except UNKNOWN:
             raise
         except errors.DriverError as error:

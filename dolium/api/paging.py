@@ -35,21 +35,15 @@ def form(
 
 def query(call: Call, filters: Iterable[str] = ()) -> record.Query:
     """The page that is asked for."""
-    asked = call.asked
+    asked, most = call.asked, call.service.config.api.max_limit
     return record.Query(
-        limit=limit(call),
+        limit=min(most, asked.get("limit") or most),
         marker=asked.get("marker") or None,
         sort_key=asked.get("sort_key") or "id",
         sort_dir=asked.get("sort_dir") or "asc",
         all_projects=asked.get("all_projects", False),
         filters={name: asked[name] for name in filters if name in asked},
     )
-
-
-def limit(call: Call) -> int:
-    """How many items at most."""
-    most = call.service.config.api.max_limit
-    return min(most, call.asked.get("limit") or most)
 
 
 def _limit(value: Any) -> int | None:

@@ -23,7 +23,7 @@ from dolium.api.fields import (
     whole,
 )
 from dolium.api.forms import Form
-from dolium.api.zun.container_spec import ENVIRONMENT, IMAGE, LABELS, NAME
+from dolium.api.zun.container_spec import ENVIRONMENT, IMAGE, LABELS, NAME, PULL_POLICIES
 from dolium.control.capsules import Template
 from dolium.model import reading
 from dolium.model.container import RestartPolicy, Spec
@@ -85,7 +85,6 @@ def _container(limits: conf.Limits) -> Check:
         "cpu": number(limits.minimum_cpus, limits.maximum_cpus),
         "memory": whole(limits.minimum_memory, limits.maximum_memory),
     }
-    pull = ("never", "always", "ifnotpresent", "Never", "Always", "IfNotPresent")
     return record(
         {
             "name": NAME,
@@ -97,7 +96,7 @@ def _container(limits: conf.Limits) -> Check:
             "volumeMounts": array(record(_MOUNT, ["name", "mountPath"])).then(_no_mounts),
             "env": ENVIRONMENT,
             "workDir": text(),
-            "imagePullPolicy": choice(*pull),
+            "imagePullPolicy": choice(*PULL_POLICIES),
             "stdin": strict,
             "tty": strict,
         },

@@ -58,6 +58,9 @@ GUARDED = {
 }
 """Fields that only some may set, with the rule that says who."""
 
+PULL_POLICIES = ("never", "always", "ifnotpresent", "Never", "Always", "IfNotPresent")
+"""In both spellings that clients use."""
+
 _RESTARTS = ("no", "always", "on-failure", "unless-stopped")
 _TIMES = ("interval", "retries", "timeout")
 _IN_IMAGE = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
@@ -229,7 +232,6 @@ def change(limits: conf.Limits) -> Form:
 
 def creation(limits: conf.Limits) -> Form:
     """What a container can be created with."""
-    pull = ("never", "always", "ifnotpresent")
     checks: dict[str, Check] = {
         **change(limits).checks,
         "image": IMAGE,
@@ -239,7 +241,7 @@ def creation(limits: conf.Limits) -> Form:
         "disk": whole(limits.minimum_disk, limits.maximum_disk),
         "workdir": text(),
         "auto_remove": strict,
-        "image_pull_policy": choice(None, *pull, "Never", "Always", "IfNotPresent"),
+        "image_pull_policy": choice(None, *PULL_POLICIES),
         "labels": LABELS,
         "environment": ENVIRONMENT,
         "restart_policy": RESTART_POLICY,

@@ -168,8 +168,6 @@ def _none(check: Check, *words: str) -> Check:
     return Check(lambda value: None if value in (None, *words) else check(value), schema)
 
 
-REPOSITORY = fields.text(1, 255, null=False)
-
 WAIT = Form(checks={"timeout": fields.whole(0, LONGEST_STOP_S)})
 KILL = Form(checks={"signal": SIGNAL})
 REBUILD = Form(
@@ -182,7 +180,8 @@ REBUILD = Form(
 )
 RENAME = Form(checks={"name": NAME}, required=("name",))
 COMMIT = Form(
-    checks={"repository": REPOSITORY, "tag": fields.text(1, 128)}, required=("repository",)
+    checks={"repository": fields.text(1, 255, null=False), "tag": fields.text(1, 128)},
+    required=("repository",),
 )
 EXECUTE = Form(
     checks={
