@@ -6,7 +6,10 @@ A token's first request costs a question to Keystone; those after it a hash and 
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Protocol
 from wsgiref.util import setup_testing_defaults
@@ -73,10 +76,8 @@ class Keystone:
 
     def warm(self) -> None:
         """Import keystonemiddleware, which takes half a second, and get the token it asks with."""
-        try:
-            self._validate(_nobody())
-        except errors.Error:  # the answer does not matter, and the first request asks again
-            pass
+        with _unheard("keystonemiddleware.auth_token"), suppress(errors.Error):
+            self._validate(_nobody())  # the answer does not matter: the first request asks again
 
     def who(self, environ: Environ) -> Who:
         """The bearer; see Auth."""
@@ -138,6 +139,22 @@ class Keystone:
             if self._middleware is None:
                 self._middleware = _middleware(self._options)
             return self._middleware
+
+
+@contextmanager
+def _unheard(name: str) -> Iterator[None]:
+    """What this logger is told in this thread is no news: Keystone may be about to end, say."""
+    me = threading.get_ident()
+
+    def others(record: logging.LogRecord) -> bool:
+        return record.thread != me
+
+    logger = logging.getLogger(name)
+    logger.addFilter(others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(others)
 
 
 def _nobody() -> Environ:

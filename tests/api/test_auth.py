@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -89,9 +90,16 @@ def test_the_first_request_finds_a_token_of_ours(keystone: FakeKeystone) -> None
     assert keystone.issued == 1
 
 
-def test_a_keystone_that_is_not_up_yet_is_no_error(keystone: FakeKeystone) -> None:
+def test_a_keystone_that_is_not_up_yet_is_neither_an_error_nor_news(
+    keystone: FakeKeystone, caplog: pytest.LogCaptureFixture
+) -> None:
     keystone.stop()
-    Keystone(options(keystone.url)).warm()
+    door = Keystone(options(keystone.url))
+    door.warm()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    with pytest.raises(errors.Unanswered):
+        door.who(environ("t1"))
+    assert "Unable to validate token" in caplog.text  # to a request it is
 
 
 def test_a_token_is_never_believed_beyond_its_end(keystone: FakeKeystone) -> None:

@@ -127,6 +127,7 @@ def works(shell: Terminal) -> None:
     shell.sees("asleep 2")
     shell.type("\x03")
     shell.sees(r"\^C")
+    shell.sees(PROMPT)  # a shell that was interrupted throws away what was typed before it
     shell.type("echo awake $((2 + 3)); stty size\r")
     shell.sees("awake 5")
     shell.sees("24 80")
