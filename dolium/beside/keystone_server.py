@@ -10,7 +10,6 @@ be done once only. Nothing of Dolium but this package may be imported here.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import fcntl
 import gc
 import importlib
@@ -24,14 +23,16 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dolium.beside import priority
+
 if TYPE_CHECKING:
     from cheroot import wsgi
 
 THREADS = 8
 """Requests served at once. One interpreter lock: more would only wait for one another."""
 
-NICE = -10
-"""Priority while starting: on two cores the engine and Dolium itself start at the same time, and
+STARTING = priority.FIRST - 5
+"""Nice value while starting: on two cores the engine and Dolium itself start at the same time, and
 nothing of them takes as long."""
 
 BACKLOG = 512
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> int:
         return 1
     wish = json.loads((folder / "wish.json").read_text())
     listening = _listen(wish["address"], wish["port"])
-    _hurry(NICE)
+    priority.first(STARTING)
     gc.disable()  # a fifth of the start goes into looking for garbage that isn't there
     application = _application(folder)
     from dolium.beside import keystone_content, keystone_turns
@@ -65,15 +66,9 @@ def main(argv: list[str]) -> int:
     keystone_turns.warm(application, wish)
     gc.freeze()  # what a start has made stays for ever: never look at it again
     gc.enable()
-    _hurry(0)
+    priority.first()
     _serve(application, listening)
     return 0
-
-
-def _hurry(nice: int) -> None:
-    """Go before others while everybody waits for this process, where that is allowed."""
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 def _listen(address: str, port: int) -> socket.socket:

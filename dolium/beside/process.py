@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dolium.beside import files
+from dolium.beside import files, priority
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -106,23 +106,27 @@ class Process:
             log = files.log(self.log)
             self._logged = os.fstat(log).st_size
             try:
-                # Not subprocess.Popen: that one complains about a child that is left running.
-                pid = os.posix_spawn(
-                    "/bin/sh",
-                    ["sh", "-c", INTRODUCE, "sh", str(self._pidfile), *self.command],
-                    self._environment,
-                    file_actions=[
-                        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                        (os.POSIX_SPAWN_DUP2, log, 1),
-                        (os.POSIX_SPAWN_DUP2, log, 2),
-                    ],
-                    setsid=True,
-                    setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, it must not
-                )
+                with priority.as_given():  # whether it goes before others is its own matter
+                    pid = self._spawn(log)
             finally:
                 os.close(log)
             self.exit, self._child, self._identity = None, pid, look(pid)
             return pid
+
+    def _spawn(self, log: int) -> int:
+        # Not subprocess.Popen: that one complains about a child that is left running.
+        return os.posix_spawn(
+            "/bin/sh",
+            ["sh", "-c", INTRODUCE, "sh", str(self._pidfile), *self.command],
+            self._environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, it must not
+        )
 
     def adopt(self) -> bool:
         """Called at start: whether the process of the pidfile still runs; it is ours again then."""

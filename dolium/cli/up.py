@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dolium import conf, errors
+from dolium.beside import priority
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
@@ -60,6 +61,7 @@ def _start(
     config: conf.Config, state: State, stack: contextlib.ExitStack, ending: threading.Event
 ) -> Running:
     """Start the parts in order; `stack` stops them in the opposite one."""
+    priority.first()
     listening.check_identity(config)
     api_tls = listening.api_tls(config, SystemClock())
     console_tls = listening.console_tls(config, SystemClock())

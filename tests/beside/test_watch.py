@@ -33,8 +33,8 @@ def until(true: Callable[[], object]) -> None:
 
 def sleeper(folder: Path) -> Process:
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
-    files = {"pidfile": folder / "pid", "log": folder / "log"}
-    return Process("sleeper", command, **files, environment=environment())
+    pidfile, log = folder / "pid", folder / "log"
+    return Process("sleeper", command, pidfile=pidfile, log=log, environment=environment())
 
 
 def test_backoff_is_full_jitter_below_a_growing_limit() -> None:

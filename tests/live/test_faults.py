@@ -277,6 +277,25 @@ def test_keystone_is_killed(installation: Installation, owned: Owned) -> None:
     assert keystone(installation.place) != before
 
 
+def test_what_answers_goes_before_what_starts_containers(
+    installation: Installation, owned: Owned
+) -> None:
+    """Also when some of it has been started anew, as above."""
+    place = installation.place
+    uuid = owned.create("usual")
+    owned.until(uuid, "Running")
+    inside = installation.docker("inspect", "--format", "{{.State.Pid}}", f"dolium-{uuid}-1")
+
+    def nice(pid: int) -> int:
+        stat = (place.root / "proc" / str(pid) / "stat").read_text()
+        return int(stat.rpartition(")")[2].split()[16])
+
+    assert (nice(installation.pid), nice(keystone(place))) == (-10, -10)
+    daemons = {daemon(place, name) for name in ("dockerd", "containerd")}
+    assert {nice(pid) for pid in daemons | {int(inside)}} == {0}
+    owned.delete(uuid)
+
+
 def test_a_disk_that_fills_and_gets_room_again(installation: Installation, owned: Owned) -> None:
     survivor = owned.create("survivor")
     owned.until(survivor, "Running")
