@@ -4,18 +4,21 @@ Each has a project, a user and one client, and does one thing after another for 
 lasts: runs a container, looks until it runs, lists, executes a command in it, deletes it and looks
 until it is gone. Before, the same clients are connected and silent, and one of them reads: that is
 what reads are compared with. The machine has nothing left over while it lasts, as engines start
-containers as fast as they can, so reads show who waits for what.
+containers as fast as they can, so reads show who waits for what. The clients, who would have
+machines of their own, don't wait for this one's processors: their process goes before all others.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,6 +43,8 @@ LOOK_S = 1.0
 """Between two looks of somebody who waits."""
 PATIENCE_S = 180.0
 """How long a container may need while a hundred are made."""
+BEFORE_ALL = -20
+"""A nice value."""
 OPTIONS = {"agent": {"look_s": "30"}}
 """As installed; other tests look oftener."""
 
@@ -159,12 +164,29 @@ def p99(samples: Samples) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
 
 
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """This process, and threads that it makes meanwhile, as if they ran on another machine."""
+    session = Path("/proc/self/autogroup")
+    before, usual = os.getpriority(os.PRIO_PROCESS, 0), None
+    os.setpriority(os.PRIO_PROCESS, 0, BEFORE_ALL)
+    if session.exists():
+        usual = session.read_text().split()[-1]
+        session.write_text(str(BEFORE_ALL))
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+        if usual is not None:
+            session.write_text(usual)
+
+
 def play(minutes: float) -> Outcome:
     """All of it, on an installation of its own of which nothing may be left over."""
     with Place() as machine:
         installation = Installation(machine, options=OPTIONS).up()
         over = threading.Event()
-        with _tenants(installation, over) as crowd:
+        with _elsewhere(), _tenants(installation, over) as crowd:
             alone = _alone(crowd)
             for tenant in crowd:
                 tenant.took.clear()
