@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dolium import errors
+from dolium import errors, priority
 from dolium.drivers.engine.base import Engine
 from dolium.model.image import Pin
 
@@ -39,7 +39,8 @@ class Loading:
             raise errors.ImageMissing(image=pin.id, why="it is not on this host")
         with self._turn(pin, stop):
             if self._engine.image(pin.name) is None:
-                self._engine.load(pin.name, _checked(self._source(uuid), pin, stop))
+                with priority.among_equals():  # gigabytes to unpack and to hash
+                    self._engine.load(pin.name, _checked(self._source(uuid), pin, stop))
 
     @contextmanager
     def _turn(self, pin: Pin, stop: Callable[[], bool]) -> Iterator[None]:

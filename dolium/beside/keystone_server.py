@@ -4,7 +4,7 @@ Tables, content and serving in one process, because importing Keystone is most o
 costs. It listens first: who asks early waits for the answer instead of being refused.
 
 Keystone owns this process: it parses `sys.argv` and fills the global oslo.config object, which may
-be done once only. Nothing of Dolium but this package may be imported here.
+be done once only. Nothing of Dolium may be imported here but this package and what stands alone.
 """
 
 from __future__ import annotations
@@ -23,17 +23,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dolium.beside import priority
+from dolium import priority
 
 if TYPE_CHECKING:
     from cheroot import wsgi
 
 THREADS = 8
 """Requests served at once. One interpreter lock: more would only wait for one another."""
-
-STARTING = priority.FIRST - 5
-"""Nice value while starting: on two cores the engine and Dolium itself start at the same time, and
-nothing of them takes as long."""
 
 BACKLOG = 512
 """Connections that may wait while Keystone starts."""
@@ -57,7 +53,8 @@ def main(argv: list[str]) -> int:
         return 1
     wish = json.loads((folder / "wish.json").read_text())
     listening = _listen(wish["address"], wish["port"])
-    priority.first(STARTING)
+    # On two cores the engine and Dolium itself start at the same time, and neither takes as long.
+    priority.first(priority.STARTING)
     gc.disable()  # a fifth of the start goes into looking for garbage that isn't there
     application = _application(folder)
     from dolium.beside import keystone_content, keystone_turns

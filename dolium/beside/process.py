@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dolium.beside import files, priority
+from dolium import priority
+from dolium.beside import files
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -106,7 +107,7 @@ class Process:
             log = files.log(self.log)
             self._logged = os.fstat(log).st_size
             try:
-                with priority.as_given():  # whether it goes before others is its own matter
+                with priority.among_equals():
                     pid = self._spawn(log)
             finally:
                 os.close(log)

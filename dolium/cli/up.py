@@ -11,8 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from dolium import conf, errors
-from dolium.beside import priority
+from dolium import conf, errors, priority
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look

@@ -88,7 +88,7 @@ class Installation:
         self._pid.unlink(missing_ok=True)
         up = self.command("up")
         at = up.index("--") + 1
-        tell = ["sh", "-c", 'echo $$ >"$0"; exec setsid "$@"', str(self._pid)]
+        tell = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(self._pid)]
         with self.log.open("ab") as told:
             self.process = subprocess.Popen(
                 [*up[:at], *tell, *up[at:]],

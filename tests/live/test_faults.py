@@ -5,6 +5,7 @@ One Dolium goes through all of it, in this order, on a small file system of its 
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -286,13 +287,13 @@ def test_what_answers_goes_before_what_starts_containers(
     owned.until(uuid, "Running")
     inside = installation.docker("inspect", "--format", "{{.State.Pid}}", f"dolium-{uuid}-1")
 
-    def nice(pid: int) -> int:
+    def policy(pid: int) -> int:
         stat = (place.root / "proc" / str(pid) / "stat").read_text()
-        return int(stat.rpartition(")")[2].split()[16])
+        return int(stat.rpartition(")")[2].split()[38])  # field 41, see proc(5)
 
-    assert (nice(installation.pid), nice(keystone(place))) == (-10, -10)
+    assert {policy(installation.pid), policy(keystone(place))} == {os.SCHED_RR}
     daemons = {daemon(place, name) for name in ("dockerd", "containerd")}
-    assert {nice(pid) for pid in daemons | {int(inside)}} == {0}
+    assert {policy(pid) for pid in daemons | {int(inside)}} == {os.SCHED_OTHER}
     owned.delete(uuid)
 
 

@@ -5,7 +5,7 @@ lasts: runs a container, looks until it runs, lists, executes a command in it, d
 until it is gone. Before, the same clients are connected and silent, and one of them reads: that is
 what reads are compared with. The machine has nothing left over while it lasts, as engines start
 containers as fast as they can, so reads show who waits for what. The clients, who would have
-machines of their own, don't wait for this one's processors: their process goes before all others.
+machines of their own, don't wait for this one's processors: their threads go before all others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -43,8 +42,6 @@ LOOK_S = 1.0
 """Between two looks of somebody who waits."""
 PATIENCE_S = 180.0
 """How long a container may need while a hundred are made."""
-BEFORE_ALL = -20
-"""A nice value."""
 OPTIONS = {"agent": {"look_s": "30"}}
 """As installed; other tests look oftener."""
 
@@ -166,19 +163,13 @@ def p99(samples: Samples) -> float:
 
 @contextmanager
 def _elsewhere() -> Iterator[None]:
-    """This process, and threads that it makes meanwhile, as if they ran on another machine."""
-    session = Path("/proc/self/autogroup")
-    before, usual = os.getpriority(os.PRIO_PROCESS, 0), None
-    os.setpriority(os.PRIO_PROCESS, 0, BEFORE_ALL)
-    if session.exists():
-        usual = session.read_text().split()[-1]
-        session.write_text(str(BEFORE_ALL))
+    """This thread, and those that it makes meanwhile, as if they ran on another machine."""
+    before = os.sched_getscheduler(0)
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     try:
         yield
     finally:
-        os.setpriority(os.PRIO_PROCESS, 0, before)
-        if usual is not None:
-            session.write_text(usual)
+        os.sched_setscheduler(0, before, os.sched_param(0))
 
 
 def play(minutes: float) -> Outcome:
