@@ -39,7 +39,11 @@ def first(level: int = ANSWERING) -> None:
 
 @contextmanager
 def among_equals() -> Iterator[None]:
-    """For what takes long or answers nothing, and for programs that are started meanwhile."""
+    """For what takes long outside the interpreter, and programs that live on.
+
+    Not for other Python: whoever holds the interpreter and has no processor keeps all the others
+    waiting.
+    """
     policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
     if policy != os.SCHED_RR:
         yield

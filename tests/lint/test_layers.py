@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
-    "cli api agent wsproxy beside control placing store drivers link clients conf model errors undo"
+    "cli api agent wsproxy beside control placing store drivers link clients conf "
+    "model errors undo priority"
 ).split()
 ALLOWED = [
     ("cli", "dolium.api"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from dolium import errors, priority
+from dolium import errors
 
 _LONGEST_S = 30
 
@@ -12,10 +12,9 @@ _LONGEST_S = 30
 def call(*argv: str, text: str = "") -> str:
     """Run a program with `text` as its input; what it printed. DriverError says why it failed."""
     try:
-        with priority.among_equals():
-            done = subprocess.run(
-                argv, input=text, capture_output=True, text=True, timeout=_LONGEST_S, check=True
-            )
+        done = subprocess.run(
+            argv, input=text, capture_output=True, text=True, timeout=_LONGEST_S, check=True
+        )
     except FileNotFoundError:
         raise errors.DriverError(why=f"The program {argv[0]} is not installed") from None
     except subprocess.TimeoutExpired as error:
