@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import gc
-import importlib
-import importlib.util
 import json
 import os
 import signal
@@ -79,13 +77,13 @@ def _listen(address: str, port: int) -> socket.socket:
 
 def _application(folder: Path) -> Any:
     """Keystone's WSGI application on the configuration of `folder`, its tables up to date."""
-    from dolium.beside import cache, keystone_schema, keystone_turns
+    from dolium.beside import cache, keystone_schema, keystone_turns, later
 
     # A folder of our own instead of /etc/keystone/keystone.conf.d, which belongs to another one.
     sys.argv = ["keystone", "--config-dir", str(folder / "keystone.conf.d")]
     (folder / "keystone.conf.d").mkdir(exist_ok=True)
     cache.register()
-    _defer(DEFERRED)
+    later.defer(DEFERRED)
     keystone_turns.install()
     from keystone.server.flask import core
 
@@ -94,20 +92,6 @@ def _application(folder: Path) -> Any:
         config_files=[str(folder / "keystone.conf")],
         post_log_configured_function=lambda: keystone_schema.migrate(folder),
     )
-
-
-def _defer(name: str) -> None:
-    """Let a module be imported for real when one of its attributes is first asked for."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        return  # another Keystone than we know: it imports what it needs
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    parent, _, child = name.rpartition(".")
-    # Set as an attribute, or `from PARENT import CHILD` would ask the module itself for its state.
-    setattr(sys.modules[parent], child, module)
 
 
 def _serve(application: Any, listening: socket.socket) -> None:

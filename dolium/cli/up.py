@@ -15,7 +15,7 @@ from dolium import conf, errors, priority
 from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
-from dolium.cli import listening, logs
+from dolium.cli import listening, logs, spared
 from dolium.cli.state import Running, State
 from dolium.model.clock import SystemClock
 from dolium.model.metric import Source
@@ -36,6 +36,7 @@ def run(config: conf.Config) -> int:
     """Start everything, wait until somebody ends it, stop everything in order."""
     if os.geteuid() != 0:
         raise NotRoot(command="dolium up")
+    spared.spare()
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ending.set())

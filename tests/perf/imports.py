@@ -16,6 +16,11 @@ BANNED = (
     "docker",
     "sqlalchemy.orm",
     "alembic",
+    "cryptography",
+    # The next three are imported, and loaded when somebody uses them: see dolium/cli/spared.py.
+    "yaml.loader",
+    "psutil._common",
+    "more_itertools.more",
     "dolium.link.certificates",  # cryptography's X.509
     "dolium.link.handshake",
     "dolium.link.https",

@@ -13,6 +13,8 @@ from tests.perf.imports import found
 SOURCE = """
 import sys
 from pathlib import Path
+from dolium.cli import spared
+spared.spare()
 import dolium.cli.up
 import dolium.cli.roles
 from keystonemiddleware import auth_token
