@@ -1,4 +1,4 @@
-"""What libraries import and no process of Dolium uses, or hardly ever: 9 MiB of an all-in-one."""
+"""What libraries import and no process of Dolium uses, or hardly ever: 8 MiB of an all-in-one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ SPARED = (
     # cryptography, 7 MiB: it seals tokens for a memcached, where auth.py keeps none. What of
     # Dolium needs cryptography imports it where it does.
     "keystonemiddleware.auth_token._memcache_crypt",
-    # 0.9 MiB: oslo.policy reads its file with it, where there is one.
-    "yaml",
     # 0.6 MiB: oslo.utils asks it for addresses of network interfaces, which nobody wants to know.
     "psutil",
     # 0.6 MiB: jaraco.functools, which Cheroot stands on, has it for an example.

@@ -17,8 +17,7 @@ BANNED = (
     "sqlalchemy.orm",
     "alembic",
     "cryptography",
-    # The next three are imported, and loaded when somebody uses them: see dolium/cli/spared.py.
-    "yaml.loader",
+    # The next two are imported, and loaded when somebody uses them: see dolium/cli/spared.py.
     "psutil._common",
     "more_itertools.more",
     "dolium.link.certificates",  # cryptography's X.509
