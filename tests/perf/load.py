@@ -5,7 +5,8 @@ lasts: runs a container, looks until it runs, lists, executes a command in it, d
 until it is gone. Before, the same clients are connected and silent, and one of them reads: that is
 what reads are compared with. The machine has nothing left over while it lasts, as engines start
 containers as fast as they can, so reads show who waits for what. The clients, who would have
-machines of their own, don't wait for this one's processors: their threads go before all others.
+machines of their own, don't wait behind the engine for this one's processors: their threads have
+the policy that Dolium's have.
 """
 
 from __future__ import annotations
