@@ -107,10 +107,19 @@ class Pass:
         name = engine_name(self.wish.uuid, self.wish.created_generation)
         self.seen = self.tools.engine.look(name)
         self.known = True
+        if self.seen is not None and self._half_made(self.seen):
+            self.tools.engine.remove(self.seen.handle)
+            self.seen = None
         if self.seen is not None:
             self._witness(self.seen, incarnation)
             self.seen = sandbox.exposing(self.wish, self.seen)
         return self.seen
+
+    def _half_made(self, seen: Seen) -> bool:
+        """Whether the engine may have been killed while it made this: it writes a container down
+        before all that belongs to it. Nothing has run in one that was never started.
+        """
+        return seen.state is State.CREATED and self.life.making == seen.generation
 
     def _witness(self, seen: Seen, incarnation: str) -> None:
         life = self.life
@@ -207,6 +216,7 @@ class Pass:
             if older != wish.created_generation:
                 self.drop(older)
         self.mark(wish.created_generation)
+        self.life.making = wish.created_generation
         self.save()
         labels = Labels(
             deployment=tools.deployment, uuid=wish.uuid, generation=wish.created_generation
@@ -215,9 +225,9 @@ class Pass:
         with tools.gate:
             plugs = tools.wiring.plug(wish)
             handle = tools.engine.create(name, spec, plugs, labels, sandbox.name(tools, wish))
-        self.life.exists, self.life.handle = True, handle
+        self.life.exists, self.life.handle, self.life.making = True, handle, None
+        self.save()
         if sandbox.is_sandbox(wish):  # the others are made while it starts
-            self.save()
             sandbox.wake(tools, wish)
         self.seen = Seen(
             uuid=wish.uuid,

@@ -314,3 +314,47 @@ def test_who_survives_a_signal_comes_back_with_the_engine(bench: Bench) -> None:
     bench.core.look(every=True)
     bench.settle(60)
     assert state(bench) is State.RUNNING
+
+
+# --- an engine that is killed while it makes one -----------------------------------------------
+
+UNHEARD = errors.Unanswered(what="Docker Engine", why="the connection was lost")
+
+
+def test_what_may_be_half_made_is_made_anew(bench: Bench) -> None:
+    bench.engine.fail("create", UNHEARD, after=True)
+    bench.control.create(U)
+    bench.settle()
+    half = bench.engine.boxes[BOX].handle
+    bench.boot()
+    bench.settle(60)
+    box = bench.engine.boxes[BOX]
+    assert box.handle != half
+    assert (box.state, box.starts, len(box.plugs)) == (State.RUNNING, 1, 1)
+    assert [result.ok for result in bench.control.results.values()] == [True]
+
+
+def test_the_same_of_one_that_heals(bench: Bench) -> None:
+    running(bench, auto_heal=True)
+    bench.engine.fail("create", UNHEARD, after=True)
+    bench.engine.lose(BOX)
+    bench.settle()
+    half = bench.engine.boxes[BOX].handle
+    bench.settle(60)
+    box = bench.engine.boxes[BOX]
+    assert box.handle != half
+    assert (box.state, box.starts) == (State.RUNNING, 1)
+
+
+def test_what_was_made_stays_until_its_start(bench: Bench) -> None:
+    bench.control.create(U, run=False)
+    bench.settle()
+    made = bench.engine.boxes[BOX].handle
+    for _ in range(2):
+        bench.boot()
+        bench.core.look(every=True)
+        bench.settle(60)
+    bench.control.ask(U, Verb.START)
+    bench.settle()
+    assert bench.engine.boxes[BOX].handle == made
+    assert state(bench) is State.RUNNING

@@ -237,6 +237,30 @@ def test_the_engine_is_killed(installation: Installation, owned: Owned, program:
     owned.delete(uuid, asked)
 
 
+def test_the_engine_is_killed_while_it_makes_one(
+    installation: Installation, owned: Owned, tmp_path: Path
+) -> None:
+    """It writes a container down first, then fills its volumes, then learns of its networks."""
+    for number in range(4000):
+        (tmp_path / str(number)).touch()
+    installation.docker("create", "--name", "slow", "--net", "none", IMAGE, "true")
+    installation.docker("cp", str(tmp_path), "slow:/many")
+    installation.docker("commit", "--change", "VOLUME /many", "slow", "slow")
+    installation.docker("rm", "slow")
+    place = installation.place
+    written = place.seen(installation.state / "engine" / "data" / "containers")
+    before = set(written.glob("*/hostconfig.json"))
+    uuid = owned.create("half", image="slow", command=["sh", "-c", "ls /many | wc -l; sleep 600"])
+    until(lambda: set(written.glob("*/hostconfig.json")) - before, "it is made", step=0.0002)
+    place.kill(daemon(place, "dockerd"))
+    owned.until(uuid, "Running")
+    said = until(lambda: owned.client.ask("GET", f"/v1/containers/{uuid}/logs"), "it has counted")
+    assert said == "4000\n"
+    matches.soon(installation)
+    owned.delete(uuid)
+    installation.docker("rmi", "slow")
+
+
 @pytest.mark.skipif(shutil.which("ctr") is None, reason="needs ctr, containerd's own client")
 def test_a_pause_that_was_cut_in_two(installation: Installation, owned: Owned) -> None:
     place = installation.place
