@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -73,6 +73,14 @@ class Client:
         if status >= 400:
             raise Refused(f"{method} {path}: {status} {answer[:500].decode(errors='replace')}")
         return msgspec.json.decode(answer) if answer.strip() else None
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """An answer that goes on, as its lines come; the connection is good for nothing else."""
+        self._connection.request("GET", path, headers=self.headers)
+        response = self._connection.getresponse()
+        if response.status >= 400:
+            raise Refused(f"GET {path}: {response.status}")
+        return iter(response.readline, b"")
 
     def close(self) -> None:
         """Hang up."""
