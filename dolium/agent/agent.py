@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from dolium import errors
 from dolium.agent import policy
@@ -68,6 +69,7 @@ class Agent:
             meter=meter,
         )
         self._options = options
+        self._prepares = bool(options.ready) and "sandbox" in engine.can
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -79,6 +81,7 @@ class Agent:
             ("look", self._look),
             ("listen", self._listen),
             *((("promise", self._promise),) if self._options.lease_s else ()),
+            *((("ready", self._ready),) if self._prepares else ()),
             *((f"work-{number}", self._work) for number in range(WAITERS * self._places)),
         ):
             thread = threading.Thread(target=body, name=f"agent-{name}", daemon=True)
@@ -107,6 +110,7 @@ class Agent:
         self.core.consoles.stop()
         self.core.agenda.close()
         self.core.outbox.close()
+        self.core.ready.close()
         until = time.monotonic() + END_S
         for thread in self._threads:
             # A long poll and the engine's events end by themselves; nobody has to wait for them.
@@ -114,6 +118,9 @@ class Agent:
                 thread.join(max(0.0, until - time.monotonic()))
         if rest:
             self.core.rest()
+        if self._prepares:
+            with suppress(errors.Error):  # the next start removes them
+                self.core.ready.clear(self.core.deployment)
         self._last_words()
         self._engine.close()
 
@@ -192,6 +199,14 @@ class Agent:
                 LOG.warning("without a lease stopped: %s", ", ".join(stopped))
 
         self._again("the promise could not be kept", body)
+
+    def _ready(self) -> None:
+        def body() -> None:
+            if self._enrolled.wait(WORKER_WAIT_S):
+                self.core.ready.wait(WORKER_WAIT_S)
+                self.core.ready.step(self.core.deployment)
+
+        self._again("no sandbox could be made ready", body)
 
     def _listen(self) -> None:
         def body() -> None:

@@ -29,6 +29,7 @@ from dolium.agent.notes import Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
 from dolium.agent.questions import answer, reply
+from dolium.agent.ready import Ready
 from dolium.drivers.engine.base import Engine
 from dolium.link.base import Control, Line
 from dolium.model import trace
@@ -72,6 +73,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Containers an engine creates or starts at once; 0: twice the cores."""
     wait_s: float = 10.0
     """How long a pull waits for news."""
+    ready: int = 0
+    """Sandboxes that run before a capsule wants one (agent/ready.py)."""
     lease_s: int = 0
     """Seconds without an answer after which exclusive containers are stopped; 0: never."""
 
@@ -119,6 +122,7 @@ class Core:
         """True while what may run elsewhere is stopped, because the lease has lapsed."""
         self._torn: set[str] = set()
         """Containers that were stopped for that."""
+        self.ready = Ready(engine, clock, options.ready)
         self._tools = passes.Tools(
             engine=engine,
             wiring=wiring,
@@ -132,6 +136,7 @@ class Core:
             stopping=stopping,
             loading=Loading(engine, self._image),
             login=self._login,
+            ready=self.ready,
             meter=meter or Meter(),
         )
         self._converge = Converge(self._tools, rng)

@@ -40,7 +40,7 @@ class Life(Struct, kw_only=True):
     made: tuple[int, ...] = ()
     """Generations that may exist in the engine; written before the engine is asked."""
     making: int | None = None
-    """The generation whose making was asked of the engine and has not been answered."""
+    """The generation whose making was asked of the engine and has not come to its end."""
     exists: bool = False
     """True once the engine showed it: if it is missing later, it vanished."""
     done: int = 0

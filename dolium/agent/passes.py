@@ -10,13 +10,14 @@ from typing import Protocol
 import msgspec
 
 from dolium import errors
-from dolium.agent import sandbox
+from dolium.agent import ready, sandbox
 from dolium.agent.agenda import Agenda
 from dolium.agent.loading import Loading
 from dolium.agent.notes import Begun, Launch, Life, Notes
 from dolium.agent.outbox import Outbox
 from dolium.agent.pins import Pins
 from dolium.agent.pulling import Pulling
+from dolium.agent.ready import Ready
 from dolium.drivers.engine.base import Engine, Labels, Plug
 from dolium.model.clock import Clock
 from dolium.model.container import Seen, Spec, State, Task, Wanted, engine_name
@@ -70,6 +71,7 @@ class Tools:
     login: Callable[[str], Login]
     """Who signs in for the image of a container that names a registry; asked at each pull, as it
     is not to be on this host's disk."""
+    ready: Ready
     deployment: str = ""
     meter: Meter = field(default_factory=Meter)
 
@@ -108,6 +110,7 @@ class Pass:
         self.seen = self.tools.engine.look(name)
         self.known = True
         if self.seen is not None and self._half_made(self.seen):
+            halt(self.tools.engine, self.seen, 0)
             self.tools.engine.remove(self.seen.handle)
             self.seen = None
         if self.seen is not None:
@@ -117,9 +120,11 @@ class Pass:
 
     def _half_made(self, seen: Seen) -> bool:
         """Whether the engine may have been killed while it made this: it writes a container down
-        before all that belongs to it. Nothing has run in one that was never started.
+        before all that belongs to it. Nothing has run in one that was never started, and in a
+        sandbox of which the others have not been told that it runs.
         """
-        return seen.state is State.CREATED and self.life.making == seen.generation
+        idle = seen.state is State.CREATED or sandbox.is_sandbox(self.wish)
+        return idle and self.life.making == seen.generation
 
     def _witness(self, seen: Seen, incarnation: str) -> None:
         life = self.life
@@ -222,6 +227,8 @@ class Pass:
             deployment=tools.deployment, uuid=wish.uuid, generation=wish.created_generation
         )
         name = engine_name(wish.uuid, wish.created_generation)
+        if self._was_ready(name):
+            return remark
         with tools.gate:
             plugs = tools.wiring.plug(wish)
             handle = tools.engine.create(name, spec, plugs, labels, sandbox.name(tools, wish))
@@ -236,6 +243,31 @@ class Pass:
             state=State.CREATED,
         )
         return remark
+
+    def _was_ready(self, name: str) -> bool:
+        """Whether a sandbox that runs already could be had: then it is on the wish's network."""
+        wish, tools = self.wish, self.tools
+        if not sandbox.is_sandbox(wish) or not ready.fits(wish):
+            return False
+        handle = tools.ready.hand_over(name)
+        if handle is None:
+            return False
+        self.life.exists, self.life.handle = True, handle
+        self.save()
+        sandbox.wake(tools, wish)  # the others are made meanwhile
+        seen = Seen(
+            uuid=wish.uuid,
+            generation=wish.created_generation,
+            handle=handle,
+            state=State.RUNNING,
+        )
+        with tools.gate:
+            for port in wish.ports:
+                self.join(seen, port.network_uuid)
+        self.life.making = None
+        if self.look() is None:
+            raise errors.Unanswered(what=f"Container {name}", why="it has just gone")
+        return True
 
     def _fetch(self) -> tuple[Spec, str | None]:
         """Have the image; returns the wish with its name as the engine knows it, and a remark."""

@@ -76,7 +76,7 @@ def running(tools: Tools, wish: Wish) -> Seen:
     made(tools, wish)
     sandbox = _wish(tools, wish)
     life = tools.notes.life(sandbox.uuid)
-    if life is None or life.launch is not None:
+    if life is None or life.launch is not None or life.making is not None:
         raise _waits("its sandbox", "it is about to start")
     seen = tools.engine.look(engine_name(sandbox.uuid, sandbox.created_generation))
     if seen is None or seen.state is not State.RUNNING:

@@ -116,6 +116,7 @@ class Host:
                 machine=BOOT.read_text().strip(),
                 look_s=config.agent.look_s,
                 workers=config.agent.workers,
+                ready=config.agent.ready_sandboxes,
                 lease_s=config.hosts.lease_s,
             ),
             self._meter,

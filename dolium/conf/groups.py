@@ -309,6 +309,14 @@ class Agent(Struct, frozen=True):
 
     look_s: Annotated[int, _about("Seconds between two looks at everything.", ge=1)] = 30
     workers: Annotated[int, _about("Containers worked on at once; 0: twice the cores.", ge=0)] = 0
+    ready_sandboxes: Annotated[
+        int,
+        _about(
+            "Sandboxes that run before a capsule wants one, on a host that had a capsule in the "
+            "last ten minutes; 0: none.",
+            ge=0,
+        ),
+    ] = 1
 
 
 class Link(Struct, frozen=True):

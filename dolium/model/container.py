@@ -6,6 +6,7 @@ Statuses, task states and which action is allowed in which status are the contai
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from enum import StrEnum
 from typing import Any
@@ -358,6 +359,15 @@ class Seen(Struct, frozen=True, kw_only=True):
     """UNSET in listings that do not tell."""
 
 
+_NAMED = re.compile(r"dolium-([0-9a-f-]{36})-(\d+)")
+
+
 def engine_name(uuid: str, generation: int) -> str:
     """The name of a container in an engine: known before it is created, so a retry adopts."""
     return f"dolium-{uuid}-{generation}"
+
+
+def named(name: str) -> tuple[str, int] | None:
+    """The uuid and the generation of which it is the name in an engine, or None."""
+    found = _NAMED.fullmatch(name)
+    return (found[1], int(found[2])) if found else None

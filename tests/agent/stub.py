@@ -216,6 +216,7 @@ class Bench:
         self.journal = Journal(None)
         self.machine = "m1"
         self.lease_s = 0
+        self.ready = 0
         self.core = self.boot()
 
     def boot(self) -> Core:
@@ -241,7 +242,7 @@ class Bench:
             self.journal,
             self.clock,
             random.Random(1),
-            Options(host="h", machine=self.machine, lease_s=self.lease_s),
+            Options(host="h", machine=self.machine, lease_s=self.lease_s, ready=self.ready),
         )
         return self.core
 

@@ -33,7 +33,7 @@ def state(bench: Bench, uuid: str) -> State | None:
     return found.state if found else None
 
 
-def wish(bench: Bench, **inits: dict[str, Any]) -> None:
+def wish(bench: Bench, *, sandbox: dict[str, Any] | None = None, **inits: dict[str, Any]) -> None:
     """A capsule of two containers, whose init containers come first."""
     named = {"first": INIT, "second": SECOND}
     before = [named[name] for name in inits]
@@ -41,7 +41,7 @@ def wish(bench: Bench, **inits: dict[str, Any]) -> None:
         bench.control.create(named[name], **spec)
     for uuid in (ONE, TWO):
         bench.control.create(uuid, restart_policy=always())
-    bench.control.create(CAPSULE, image="")
+    bench.control.create(CAPSULE, image="", **sandbox or {})
     parts = (*before, ONE, TWO)
     for uuid in (CAPSULE, *parts):
         belongs = Belongs(

@@ -94,10 +94,15 @@ class Look:
         self.place = machine.place
         self.containers = self._table("containers")
         self.by_uuid = {row["uuid"]: row for row in self.containers}
-        self.boxes = {box["Name"].lstrip("/"): box for box in self._boxes()}
+        boxes = {box["Name"].lstrip("/"): box for box in self._boxes()}
+        self.ready = {name: box for name, box in boxes.items() if name.startswith("dolium-ready-")}
+        """Sandboxes that wait for a capsule."""
+        self.boxes = {name: box for name, box in boxes.items() if name not in self.ready}
 
     def differences(self) -> Iterator[str]:
         """One sentence each."""
+        if len(self.ready) > 1:
+            yield f"{len(self.ready)} sandboxes wait for a capsule, expected 1 at most"
         yield from self._wishes()
         yield from self._sums()
         yield from self._engine()
@@ -249,7 +254,7 @@ class Look:
         named = {link["ifname"] for link in links}
         bridges = {_name("doln", uuid) for uuid in self.used}
         yield from _differ("bridges", (n for n in named if n.startswith("doln")), bridges)
-        live = {box["Config"]["Labels"]["org.dolium.uuid"] for box in self.alive}
+        live = {_uuid(box) for box in self.alive}
         wanted = {_name("dolp", p["uuid"]) for p in self.plugged if p["container_uuid"] in live}
         yield from _differ("plugged ports", (n for n in named if n.startswith("dolp")), wanted)
         rest = {link["ifname"] for link in links if link.get("linkinfo", {}).get("info_kind")}
@@ -265,12 +270,12 @@ class Look:
         for kind in ("chore", "result"):
             for key in installation.journal(kind):
                 yield f"the journal still has {kind} {key}"
-        made = {box["Config"]["Labels"]["org.dolium.uuid"] for box in self.boxes.values()}
+        made = {_uuid(box) for box in self.boxes.values()}
         yield from _differ("ports promised", installation.journal("port"), made)
         yield from _differ("networks in the journal", installation.journal("network"), self.used)
         endpoints = [each["container"] for each in installation.journal("endpoint").values()]
         on = {port["container_uuid"] for port in self.plugged}
-        live = [box["Config"]["Labels"]["org.dolium.uuid"] for box in self.alive]
+        live = [_uuid(box) for box in self.alive]
         yield from _differ("endpoints in the journal", endpoints, (u for u in live if u in on))
 
     def _processes(self) -> Iterator[str]:
@@ -283,16 +288,22 @@ class Look:
         for name, number in self.installation.beside.items():
             if programs[name] != number:
                 yield f"{programs[name]} processes of {name}, expected {number}"
-        yield from _differ("shims", shims, (box["Id"] for box in self.alive))
+        running = [box["Id"] for box in (*self.alive, *self.ready.values())]
+        yield from _differ("shims", shims, running)
         if self.installation.host is not None:
             return  # engines of one cloud share a machine, and so these groups, in tests only
         mark = self.installation.mark
         for tree in Path("/sys/fs/cgroup").glob(f"*/{mark}"):
             groups = {path.name for path in tree.iterdir() if path.is_dir()}
-            yield from _differ(f"groups in {tree}", groups, (box["Id"] for box in self.alive))
+            yield from _differ(f"groups in {tree}", groups, running)
 
 
 SHOWS_LIFE = ("running", "paused")
+
+
+def _uuid(box: Row) -> str:
+    """Whose it is, which the labels of a sandbox that was ready before do not say."""
+    return str(box["Name"].removeprefix("/dolium-").rpartition("-")[0])
 
 
 def _name(kind: str, uuid: str) -> str:

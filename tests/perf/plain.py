@@ -39,10 +39,11 @@ class Docker:
         """All about a container."""
         return self.client.ask("GET", f"/v1.41/containers/{ident}/json")
 
-    def named(self, part: str) -> str | None:
-        """The id of the container whose name contains the part."""
+    def named(self, part: str, *, runs: bool = False) -> str | None:
+        """The id of the container whose name contains the part; runs: if it does."""
         filters = quote(f'{{"name": ["{part}"]}}')
-        found = self.client.ask("GET", f"/v1.41/containers/json?all=true&filters={filters}")
+        every = str(not runs).lower()
+        found = self.client.ask("GET", f"/v1.41/containers/json?all={every}&filters={filters}")
         return found[0]["Id"] if found else None
 
     def network(self, name: str) -> str:

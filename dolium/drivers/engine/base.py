@@ -237,6 +237,23 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def prepare(self, name: str, deployment: str) -> str:
+        """Before anybody wants it: make a sandbox that runs and is on no network; returns the
+        handle. Until it is handed over no listing, look or event knows it.
+        """
+
+    @abstractmethod
+    def prepared(self, deployment: str) -> list[str]:
+        """Handles of sandboxes that were made so and that nobody has been given."""
+
+    @abstractmethod
+    def hand_over(self, handle: str, name: str) -> None:
+        """From now on it is the container of that engine name (model.container.engine_name), as
+        if it had been created and started as such; `connect` puts it on networks. Raises Absent,
+        and Refused when there is another container of that name.
+        """
+
+    @abstractmethod
     def start(self, handle: str) -> None:
         """Start the process. Already running is fine. Raises Unwired when the engine has
         forgotten a network of the container.

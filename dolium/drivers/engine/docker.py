@@ -226,12 +226,37 @@ class Docker(base.Engine):
             raise
         return made.id
 
+    def prepare(self, name: str, deployment: str) -> str:
+        """See base."""
+        unmarked = base.Labels(deployment=deployment, uuid="", generation=0)
+        body = self._body(Spec(image=self.sandbox_image()), (), unmarked)
+        bodies.share(body)
+        bodies.ready(body, deployment)
+        with contextlib.suppress(_Exists):
+            self._create(name, body)
+        self.start(name)
+        found = self._inspect(name)
+        if found is None:
+            raise errors.Absent(what=f"Container {name}")
+        return found.id
+
+    def prepared(self, deployment: str) -> list[str]:
+        """See base."""
+        marks = [f"{bodies.DEPLOYMENT}={deployment}", bodies.READY]
+        query = {"all": "1", "filters": bodies.filters(label=marks)}
+        rows = self._client.ask("GET", "/containers/json", list[answers.Listed], query=query)
+        return [row.id for row in rows if answers.mark(row.labels, row.name) is None]
+
+    def hand_over(self, handle: str, name: str) -> None:
+        """See base."""
+        self._client.raw("POST", f"/containers/{handle}/rename", query={"name": name})
+
     def _adopt(self, name: str, labels: base.Labels) -> tuple[str, set[str]]:
         """The container an earlier try made, and the networks it is connected to."""
         found = self._inspect(name)
         if found is None:
             raise errors.Unanswered(what=self.what, why=f"container {name} is coming or going")
-        if answers.mark(found.config.labels) != labels:
+        if answers.mark(found.config.labels, found.name) != labels:
             raise errors.Refused(why=f"The engine has another container named {name}")
         return found.id, set(found.network_settings.networks or ())
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from dolium.drivers.engine import docker_bodies as bodies
 from dolium.drivers.engine.base import Happened, Labels, Usage
 from dolium.drivers.engine.docker_errors import clean, no_program
-from dolium.model.container import Health, Look, Seen, State
+from dolium.model.container import Health, Look, Seen, State, named
 
 STATES = {
     "created": State.CREATED,
@@ -68,6 +68,12 @@ class Listed(Struct, rename="pascal"):
     state: str
     status: str = ""
     labels: dict[str, str] | None = None
+    names: list[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its own, which a link of others may hide in the list."""
+        return next((name for name in self.names or () if name.count("/") < 2), "")
 
 
 class Checked(Struct, rename="pascal"):
@@ -121,6 +127,7 @@ class Inspected(Struct, rename="pascal"):
     config: Config
     network_settings: Networks
     host_config: Limits = field(default_factory=Limits)
+    name: str = ""
 
 
 class InspectedNetwork(Struct, rename="pascal"):
@@ -223,10 +230,14 @@ def epoch(text: str) -> float | None:
     return datetime.fromisoformat(text).timestamp()
 
 
-def mark(labels: dict[str, str] | None) -> Labels | None:
-    """Our labels, if the thing bears them."""
+def mark(labels: dict[str, str] | None, name: str) -> Labels | None:
+    """Our labels, if the thing bears them; name: tells whose a sandbox is that was ready before."""
     labels = labels or {}
     try:
+        if bodies.READY in labels:
+            uuid, generation = named(name.removeprefix("/")) or ("", 0)
+            found = Labels(deployment=labels[bodies.DEPLOYMENT], uuid=uuid, generation=generation)
+            return found if uuid else None
         return Labels(
             deployment=labels[bodies.DEPLOYMENT],
             uuid=labels[bodies.UUID],
@@ -238,7 +249,7 @@ def mark(labels: dict[str, str] | None) -> Labels | None:
 
 def listed(row: Listed) -> Seen | None:
     """One row of the cheap listing; None when it is not ours."""
-    if (ours := mark(row.labels)) is None:
+    if (ours := mark(row.labels, row.name)) is None:
         return None
     exited = _EXITED.match(row.status)
     return Seen(
@@ -252,7 +263,7 @@ def listed(row: Listed) -> Seen | None:
 
 def seen(found: Inspected) -> Seen | None:
     """Everything about one container; None when it is not ours."""
-    if (ours := mark(found.config.labels)) is None:
+    if (ours := mark(found.config.labels, found.name)) is None:
         return None
     state = STATES.get(found.state.status, State.DEAD)
     over = state in (State.EXITED, State.DEAD)
@@ -327,7 +338,10 @@ def usage(stats: Stats) -> Usage:
 
 def happened(told: Told) -> Happened | None:
     """An event that concerns a container of ours, or None."""
-    uuid = (told.actor.attributes or {}).get(bodies.UUID)
+    attributes = told.actor.attributes or {}
+    uuid = attributes.get(bodies.UUID)
+    if bodies.READY in attributes and (whose := named(attributes.get("name", ""))):
+        uuid = whose[0]
     what = told.action.partition(":")[0]  # health_status: healthy
     if uuid is None or what not in EVENTS:
         return None

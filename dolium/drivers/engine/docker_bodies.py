@@ -14,6 +14,8 @@ MARK = "org.dolium."
 """Prefix of our labels; users' labels can't bear it."""
 DEPLOYMENT, UUID, GENERATION = f"{MARK}deployment", f"{MARK}uuid", f"{MARK}generation"
 NETWORK = f"{MARK}network"
+READY = f"{MARK}ready"
+"""Of a sandbox that was made before anybody wanted it: labels stay, its name says whose it is."""
 
 LEAST_MEMORY = 16 << 20
 """Bytes below which no process starts; who asks for less gets this (decision 6)."""
@@ -100,6 +102,11 @@ def share(body: dict[str, Any]) -> None:
     }
     for limit in ("CpuPeriod", "CpuQuota", "CpuShares", "Memory", "MemorySwap"):
         del body["HostConfig"][limit]
+
+
+def ready(body: dict[str, Any], deployment: str) -> None:
+    """Make of a sandbox's body that of one for whoever comes."""
+    body["Labels"] = {DEPLOYMENT: deployment, READY: ""}
 
 
 def join(body: dict[str, Any], sandbox: str) -> None:

@@ -19,7 +19,7 @@ from dolium.drivers.engine.fake_logs import Logs
 from dolium.drivers.engine.fake_process import NoProgram, plan
 from dolium.drivers.engine.fake_saved import Saved
 from dolium.model.clock import Clock
-from dolium.model.container import Health, Look, Seen, Spec, State
+from dolium.model.container import Health, Look, Seen, Spec, State, named
 from dolium.model.image import SANDBOX, Found, Held, Progress, reserved
 from dolium.model.network import Network
 from dolium.model.registry import Login
@@ -190,6 +190,31 @@ class Fake(Logs, Saved, base.Engine):
         self.boxes[name] = box
         self._tell(box, "create")
         return box.handle
+
+    @asked
+    def prepare(self, name: str, deployment: str) -> str:
+        """See base."""
+        nobodys = base.Labels(deployment=deployment, uuid="", generation=0)
+        handle = self.create(name, Spec(image=self.sandbox_image()), (), nobodys, name)
+        self.start(handle)
+        return handle
+
+    @asked
+    def prepared(self, deployment: str) -> list[str]:
+        """See base."""
+        marks = [(box.labels.deployment, box.labels.uuid, box) for box in self.boxes.values()]
+        return [box.handle for owner, uuid, box in marks if owner == deployment and not uuid]
+
+    @asked
+    def hand_over(self, handle: str, name: str) -> None:
+        """See base."""
+        box, whose = self._box(handle), named(name)
+        assert whose is not None
+        if name in self.boxes:
+            raise errors.Refused(why=f"The engine has another container named {name}")
+        del self.boxes[box.name]
+        box.name, self.boxes[name] = name, box
+        box.labels = structs.replace(box.labels, uuid=whose[0], generation=whose[1])
 
     @asked
     def start(self, handle: str) -> None:
@@ -363,7 +388,8 @@ class Fake(Logs, Saved, base.Engine):
     @asked
     def listing(self, deployment: str) -> list[Seen]:
         """See base."""
-        return [_seen(box) for box in self.boxes.values() if box.labels.deployment == deployment]
+        whose = [(box.labels, box) for box in self.boxes.values()]
+        return [_seen(box) for its, box in whose if its.deployment == deployment and its.uuid]
 
     @asked
     def execute(self, handle: str, argv: list[str], timeout_s: float) -> base.Executed:

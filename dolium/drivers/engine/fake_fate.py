@@ -339,6 +339,8 @@ class Fate:
         self._tell(box, "destroy")
 
     def _tell(self, box: Box, what: str) -> None:
+        if not box.labels.uuid:  # a sandbox that is nobody's yet
+            return
         event = base.Happened(uuid=box.labels.uuid, what=what)
         self._events.append((box.labels.deployment, event))
         self._news.notify_all()

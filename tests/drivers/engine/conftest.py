@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from dolium.drivers.engine.base import Engine, Labels
+from dolium import errors
+from dolium.drivers.engine.base import Engine, Happened, Labels
 from dolium.drivers.engine.docker import Docker
 from dolium.drivers.engine.fake import Fake
 from dolium.drivers.engine.podman import Podman
@@ -65,6 +67,12 @@ class Bench:
         return self.engine._client.ask("GET", f"/containers/{seen.handle}/json", dict[str, Any])
 
 
+def until_closed(stream: Iterator[Happened]) -> Iterator[Happened]:
+    """What it tells, until the engine's driver is closed."""
+    with suppress(errors.Unanswered):
+        yield from stream
+
+
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[engines.Daemon]:
     with engines.docker_daemon() as daemon:
@@ -91,6 +99,9 @@ def _over(bench: Bench) -> None:
     for seen in bench.engine.listing(bench.deployment):
         bench.engine.stop(seen.handle, 0)
         bench.engine.remove(seen.handle)
+    for handle in bench.engine.prepared(bench.deployment):
+        bench.engine.stop(handle, 0)
+        bench.engine.remove(handle)
     bench.engine.close()
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 
@@ -16,7 +14,7 @@ from dolium.drivers.engine.base import Engine, Happened, Labels
 from dolium.drivers.engine.fake import Fake, Image
 from dolium.model.container import Health, Spec, State
 from tests import engines
-from tests.drivers.engine.conftest import Bench
+from tests.drivers.engine.conftest import Bench, until_closed
 
 ENDLESS = ("sleep", "1000")
 
@@ -397,7 +395,7 @@ def test_health(bench: Bench) -> None:
         pytest.skip("its checks are timers of systemd")
     told: list[Happened] = []
     stream = bench.engine.events(bench.deployment)
-    threading.Thread(target=lambda: told.extend(_until_closed(stream)), daemon=True).start()
+    threading.Thread(target=lambda: told.extend(until_closed(stream)), daemon=True).start()
     check = {"test": "test ! -e /tmp/ill", "interval": 1, "retries": 1, "timeout": 30}
     seen = bench.run(*ENDLESS, healthcheck=check)
     if isinstance(bench.engine, Fake):
@@ -415,11 +413,6 @@ def test_health(bench: Bench) -> None:
     engines.wait(
         lambda: [event.what for event in told].count("health_status") >= 2, "both were told"
     )
-
-
-def _until_closed(stream: Iterator[Happened]) -> Iterator[Happened]:
-    with suppress(errors.Unanswered):
-        yield from stream
 
 
 def test_events(bench: Bench) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
+import threading
+import uuid
 
 import pytest
 
 from dolium import errors
 from dolium.drivers.engine import docker_sandbox
-from dolium.drivers.engine.base import Labels
+from dolium.drivers.engine.base import Happened, Labels
 from dolium.drivers.engine.docker import Docker, DockerOptions
 from dolium.model.container import Spec, State
-from tests.drivers.engine.conftest import Bench
+from tests import engines
+from tests.drivers.engine.conftest import Bench, until_closed
 
 ENDLESS = ["sleep", "1000"]
 
@@ -87,6 +90,52 @@ def test_it_is_adopted_by_who_makes_it_again(bench: Bench) -> None:
     assert again == bench.look(shared).handle
     one = beside(bench, shared)
     assert beside(bench, shared) != one
+
+
+def test_one_may_be_made_before_anybody_wants_it(bench: Bench) -> None:
+    bench.needs("sandbox")
+    told: list[Happened] = []
+    stream = bench.engine.events(bench.deployment)
+    threading.Thread(target=lambda: told.extend(until_closed(stream)), daemon=True).start()
+    ready = f"dolium-ready-{uuid.uuid4().hex}"
+    handle = bench.engine.prepare(ready, bench.deployment)
+    assert bench.engine.prepare(ready, bench.deployment) == handle
+    assert bench.engine.prepared(bench.deployment) == [handle]
+    assert bench.engine.prepared(f"{bench.deployment}-other") == []
+    assert bench.engine.listing(bench.deployment) == []
+
+    mine = bench.labels()
+    bench.engine.hand_over(handle, bench.name(mine))
+    assert bench.engine.prepared(bench.deployment) == []
+    for seen in (bench.look(mine), *bench.engine.listing(bench.deployment)):
+        assert (seen.uuid, seen.generation, seen.handle) == (mine.uuid, 1, handle)
+        assert seen.state is State.RUNNING
+    spec = Spec(image=bench.engine.sandbox_image(), memory="64")
+    assert bench.engine.create(bench.name(mine), spec, (), mine, bench.name(mine)) == handle
+    bench.engine.start(bench.look(beside(bench, mine)).handle)
+
+    bench.engine.stop(handle, 0)
+    bench.engine.start(handle)
+    bench.engine.stop(handle, 0)
+    bench.engine.remove(handle)
+    bench.engine.close()
+    engines.wait(lambda: "destroy" in [event.what for event in told], "its end was told")
+    own = [event.what for event in told if event.uuid == mine.uuid]
+    assert own == ["die", "start", "die", "destroy"]
+    assert "" not in {event.uuid for event in told}
+
+
+def test_who_hands_over_is_told_why_not(bench: Bench) -> None:
+    bench.needs("sandbox")
+    handle = bench.engine.prepare(f"dolium-ready-{uuid.uuid4().hex}", bench.deployment)
+    taken = sandbox(bench)
+    with pytest.raises(errors.Refused):
+        bench.engine.hand_over(handle, bench.name(taken))
+    assert bench.engine.prepared(bench.deployment) == [handle]
+    bench.engine.stop(handle, 0)
+    bench.engine.remove(handle)
+    with pytest.raises(errors.Absent):
+        bench.engine.hand_over(handle, bench.name(bench.labels()))
 
 
 def test_a_runtime_that_lets_nothing_be_shared_is_refused() -> None:
