@@ -140,6 +140,35 @@ def test_when_the_sandbox_dies_the_others_follow(
     capsules.delete(uuid)
 
 
+def test_a_sandbox_may_have_been_ready_before(
+    installation: Installation, capsules: Capsules
+) -> None:
+    def ready() -> str:
+        listing = ("ps", "-q", "--no-trunc", "--filter", "name=dolium-ready-")
+        return installation.docker(*listing).strip()
+
+    first = capsules.create("first", ENDS)
+    capsules.until(first, "Running")
+    handle = until(ready, "a sandbox is ready")
+    second = capsules.create("second", ENDS, ENDS)
+    shown = capsules.until(second, "Running")
+    assert _box(installation, second)["Id"] == handle
+    (asks,) = capsules.show(first)["containers"]
+    (answers, _) = shown["containers"]
+    matches.soon(installation)
+
+    assert " 0% packet loss" in capsules.execute(asks["uuid"], "ping -c 1 second")
+    assert " 0% packet loss" in capsules.execute(answers["uuid"], "ping -c 1 first")
+    installation.docker("kill", f"dolium-{second}-1")
+    until(lambda: _box(installation, second)["State"]["Running"], "it runs again")
+    matches.soon(installation)
+    (answers, _) = capsules.until(second, "Running")["containers"]
+    assert capsules.show(second)["addresses"] == shown["addresses"]
+    assert " 0% packet loss" in capsules.execute(answers["uuid"], "ping -c 1 first")
+    capsules.delete(first, second)
+    matches.soon(installation)
+
+
 def test_what_fails_is_told_and_leaves_nothing(
     installation: Installation, capsules: Capsules
 ) -> None:
