@@ -16,6 +16,7 @@ from dolium.drivers.engine.fake import Fake, Image
 from dolium.model.clock import SystemClock
 from dolium.model.container import Verb
 from tests.agent.stub import DEPLOYMENT, Stub
+from tests.engines import wait
 
 UUIDS = [f"c0000000-0000-4000-8000-0000000000{n:02}" for n in range(30)]
 
@@ -36,7 +37,7 @@ class Rig:
             self.journal,
             SystemClock(),
             random.Random(),
-            Options(host="h", look_s=0.5, wait_s=2),
+            Options(host="h", look_s=0.5, wait_s=2, ready=1),
         )
         agent.start()
         self.agents.append(agent)
@@ -73,6 +74,16 @@ def test_an_exit_is_told_at_once(rig: Rig) -> None:
         return bool(fact.seen and fact.seen.exit_code == 7)
 
     assert rig.control.wait(told)
+
+
+def test_a_sandbox_is_made_ready_and_does_not_outlive_the_agent(rig: Rig) -> None:
+    agent = rig.start()
+    assert rig.engine.prepared(DEPLOYMENT) == []
+    agent.core.ready.hand_over("dolium-nobody")  # as for a capsule
+    wait(lambda: bool(rig.engine.prepared(DEPLOYMENT)), "a sandbox is ready", 20.0)
+    agent.stop()
+    rig.agents.clear()
+    assert rig.engine.prepared(DEPLOYMENT) == []
 
 
 def test_the_way_from_the_wish_to_the_engine_is_short(rig: Rig) -> None:

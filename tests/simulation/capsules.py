@@ -68,6 +68,12 @@ def uncapsule(world: World) -> None:
         )
 
 
+def prepare(world: World) -> None:
+    """A host makes a sandbox before anybody wants it, or removes one."""
+    machine = world.machine()
+    machine.do("prepare", lambda core: core.ready.step(core.deployment))
+
+
 def clear(world: World) -> None:
     """All are deleted."""
     process = world.process()
@@ -87,6 +93,8 @@ def together(machine: Machine, rows: list[Observed]) -> list[str]:
         shared = boxes.get(engine_name(sandbox, generations.get(sandbox, 0)))
         if shared is None or not shared.alive:
             wrong.append(f"{box.name} runs without its sandbox")
+        elif len(shared.plugs) != 1:
+            wrong.append(f"{shared.name} is on {len(shared.plugs)} networks")
         elif (box.sandbox, box.joined) != (shared.handle, shared.starts):
             wrong.append(f"{box.name} has the network of an earlier run of its sandbox")
     return wrong

@@ -52,6 +52,7 @@ CAPSULES: tuple[dict[str, float], ...] = (
     {"capsule": 8, "uncapsule": 3, "create": 1},
     {"capsule": 6, "uncapsule": 2, "kills": 0.15, "link": 0.1, "engine": 0.05, "create": 1},
     {**ABSENT, "capsule": 6, "uncapsule": 2, "off": 2, "kills": 0.1, "races": 0.2},
+    {"capsule": 8, "uncapsule": 4, "prepare": 12, "kills": 0.1, "engine": 0.05, "create": 1},
 )
 """Where users make capsules: apart, so that seeds of the others mean what they meant."""
 ORDERS = frozenset({"create", "start", "stop", "kill", "pause", "unpause", "remove"})

@@ -16,7 +16,7 @@ from dolium.store import containers
 from dolium.store.containers import Observed
 from tests.simulation import capsules
 from tests.simulation.control import QUOTA
-from tests.simulation.machines import STRANGER, Machine
+from tests.simulation.machines import NOBODY, STRANGER, Machine
 from tests.simulation.world import World
 
 SHOWN = {
@@ -63,7 +63,7 @@ def always(world: World) -> None:
         down = machine.engine._down
         for box in machine.engine.boxes.values():
             uuid = box.labels.uuid
-            if not box.alive or uuid == STRANGER:
+            if not box.alive or uuid in (NOBODY, STRANGER):
                 continue
             if machine.name in world.gone:
                 continue
@@ -372,8 +372,13 @@ def _signals(world: World) -> None:
 
 
 def _leftovers(machine: Machine, rows: list[Observed]) -> None:
+    if machine.core is not None and machine.core.options.ready:
+        machine.core.ready.clear(machine.core.deployment)
+    nobodys = [b.name for b in machine.engine.boxes.values() if b.labels.uuid == NOBODY]
+    holds(not nobodys, f"left in the engine and nobody's: {nobodys}")
     names = {engine_name(row.uuid, row.created_generation) for row in rows}
-    boxes = {b.name for b in machine.engine.boxes.values() if b.labels.uuid != STRANGER}
+    others = (NOBODY, STRANGER)
+    boxes = {b.name for b in machine.engine.boxes.values() if b.labels.uuid not in others}
     holds(boxes <= names, f"left in the engine: {boxes - names}")
     if machine.planted:
         planted = engine_name(STRANGER, 1) in machine.engine.boxes

@@ -22,6 +22,8 @@ from tests.simulation.chaos import Chaos, Clock, FragileJournal, Killed, Wire
 DEPLOYMENT = "d0000000-0000-4000-8000-000000000000"
 STRANGER = "e0000000-0000-4000-8000-000000000000"
 """A container of our deployment that no store has heard of: a restored database."""
+NOBODY = ""
+"""Whose a sandbox is that was made before anybody wanted it."""
 SIZES = (2, 4, 4, 8)
 """Cores of machines."""
 ZONES = ("nova", "nova", "other")
@@ -107,9 +109,8 @@ class Engine(Fake):
             try:
                 really(handle)
             finally:
-                if box is not None and box.starts > before:
-                    self.witness(box.labels.uuid)
-                    self.begun.append((box.labels.uuid, self._chaos.time.now()))
+                if box is not None and box.starts > before and box.labels.uuid != NOBODY:
+                    self._note_start(box)
 
         self._order("start", name, call)
 
@@ -162,6 +163,24 @@ class Engine(Fake):
     def rejoin(self, handle: str, plugs: tuple[Plug, ...]) -> None:
         really = super().rejoin
         self._order("rejoin", self._name(handle), lambda: really(handle, plugs))
+
+    def prepare(self, name: str, deployment: str) -> str:
+        really = super().prepare
+        return str(self._order("prepare", name, lambda: really(name, deployment)))
+
+    def hand_over(self, handle: str, name: str) -> None:
+        really = super().hand_over
+
+        def call() -> None:
+            really(handle, name)
+            if self.boxes[name].alive:  # its start, as far as its capsule is concerned
+                self._note_start(self.boxes[name])
+
+        self._order("hand_over", self._name(handle), call)
+
+    def _note_start(self, box: Box) -> None:
+        self.witness(box.labels.uuid)
+        self.begun.append((box.labels.uuid, self._chaos.time.now()))
 
     def forget_plugs(self) -> None:
         """The kernel went too, and with it all that was still to be unplugged."""
@@ -267,6 +286,7 @@ class Machine:
                 place=self.place,
                 machine=f"kernel-{self._boots}",
                 lease_s=self.lease_s,
+                ready=int("prepare" in self._chaos.bad),
             ),
         )
 

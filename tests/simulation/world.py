@@ -427,10 +427,9 @@ class World:
         (remake, 6),
         (capsules.capsule, 0),
         (capsules.uncapsule, 0),
+        (capsules.prepare, 0),
     )
-    """What happens, and how often. Whatever else can befall a Dolium is a method and a row here;
-    a profile (chaos.py) may give a row another weight.
-    """
+    """What happens, and how often; a profile (chaos.py) may give a row another weight."""
 
     def begin(self) -> None:
         """Hosts enrol and some containers run before things go wrong."""
