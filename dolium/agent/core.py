@@ -10,6 +10,7 @@ import random
 import uuid as uuids
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
@@ -112,12 +113,9 @@ class Core:
         self._complete = False
         """True once a full page told of every wish there is. Before that nothing is done: of
         what the journal wishes, something may be another host's by now."""
-        self._lease = Lease(
-            clock,
-            options.lease_s,
-            self.notes.renewed(options.machine),
-            lambda at: self.notes.renew(options.machine, at),
-        )
+        renewed = self.notes.renewed(options.machine)
+        renew = partial(self.notes.renew, options.machine)
+        self._lease = Lease(clock, options.lease_s, renewed, renew)
         self._yielded = False
         """True while what may run elsewhere is stopped, because the lease has lapsed."""
         self._torn: set[str] = set()

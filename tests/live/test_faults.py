@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from tests.live import matches
-from tests.live.installation import API, IMAGE, Installation, Owned
+from tests.live.installation import API, ENDS, IMAGE, Installation, Owned
 from tests.live.place import Place, environment, until
 from tests.perf import wire
 
@@ -250,7 +250,8 @@ def test_the_engine_is_killed_while_it_makes_one(
     place = installation.place
     written = place.seen(installation.state / "engine" / "data" / "containers")
     before = set(written.glob("*/hostconfig.json"))
-    uuid = owned.create("half", image="slow", command=["sh", "-c", "ls /many | wc -l; sleep 600"])
+    count = ["sh", "-c", f"ls /many | wc -l; {ENDS[-1]}"]
+    uuid = owned.create("half", image="slow", command=count)
     until(lambda: set(written.glob("*/hostconfig.json")) - before, "it is made", step=0.0002)
     place.kill(daemon(place, "dockerd"))
     owned.until(uuid, "Running")

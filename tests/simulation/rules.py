@@ -385,12 +385,18 @@ FIRST: dict[Callable[[Patch], None], int] = {
     who_takes_from_a_lost_host_asks_whether_it_still_is: 12,
     without_a_lease_exclusive_ones_stop: 5,
     a_restart_begins_no_new_lease: 82,
-    a_signal_is_noted_before_it_is_sent: 61,
-    facts_are_compared_by_their_counters: 78,
-    an_older_boot_counts_for_nothing: 105,
-    an_older_page_is_not_believed: 67,
+    a_signal_is_noted_before_it_is_sent: 13,
+    facts_are_compared_by_their_counters: 73,
+    an_older_boot_counts_for_nothing: 41,
+    an_older_page_is_not_believed: 24,
     who_shares_follows_his_sandbox: 7,
     what_may_be_half_made_is_made_anew: 17,
+    a_start_is_noted_before_it_is_sent: 43,
+    garbage_goes_only_when_gone_for_certain: 19,
+    undo_only_after_a_definite_failure: 84,
+    what_went_down_with_its_engine_comes_back: 31,
+    who_is_cut_off_says_hello_again: 25,
+    who_shares_leaves_dedicated_cpus: 104,
 }
 """Seeds that showed the lack of a rule the last time: tried first, as a search costs much."""
 
