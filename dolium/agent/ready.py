@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
 
@@ -32,6 +33,15 @@ def fits(wish: Wish) -> bool:
     several networks comes first would be the engine's to choose when it is started anew.
     """
     return wish.spec.runtime is None and len(wish.ports) == 1
+
+
+def remove(engine: Engine, deployment: str, but: Sequence[str] = ()) -> None:
+    """Remove all that are nobody's, but some. Raises what the engine does."""
+    for handle in engine.prepared(deployment):
+        if handle not in but:
+            with suppress(errors.Absent):
+                engine.stop(handle, 0)
+                engine.remove(handle)
 
 
 class Ready:
@@ -110,8 +120,4 @@ class Ready:
 
     def _sweep(self, deployment: str) -> None:
         with self._handing:
-            for handle in self._engine.prepared(deployment):
-                if handle not in self._handles:
-                    with suppress(errors.Absent):
-                        self._engine.stop(handle, 0)
-                        self._engine.remove(handle)
+            remove(self._engine, deployment, but=self._handles)

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from dolium import conf, errors
+from dolium.agent import ready
 from dolium.beside.process import look
 from dolium.cli.machine import Host, engine_of
 from dolium.cli.state import Running, State
@@ -91,7 +92,8 @@ def _deployment(config: conf.Config, state: State) -> str | None:
 
 
 def _rest(host: Host, deployment: str) -> list[str]:
-    """Stop what runs of ours, all at once; the next start brings it back."""
+    """Stop what runs of ours, all at once; the next start brings it back. What nobody has goes."""
+    ready.remove(host.engine, deployment)
     running = [s.handle for s in host.engine.listing(deployment) if s.state in LIVE]
     with ThreadPoolExecutor(max(1, len(running))) as pool:
         list(pool.map(lambda handle: host.engine.stop(handle, STOP_CONTAINER_S), running))

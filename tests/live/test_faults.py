@@ -396,6 +396,7 @@ def test_down_and_up_brings_back_what_ran(installation: Installation) -> None:
         owned = Owned(client)
         stopped = owned.create("stopped", run=False)
         owned.until(stopped, "Created")
+        whole = capsule(installation, client)
     said = installation.down()
     assert "Dolium has stopped; its containers come back with `dolium up`." in said
     assert_nothing_runs(installation.place)
@@ -404,11 +405,25 @@ def test_down_and_up_brings_back_what_ran(installation: Installation) -> None:
         owned = Owned(client)
         owned.until("kept", "Running")
         owned.until(stopped, "Created", "Stopped")
+        path = f"/v1/capsules/{whole}"
+        until(lambda: client.ask("GET", path)["status"] == "Running", "the capsule runs again")
     matches.soon(installation)
+
+
+def capsule(installation: Installation, client: wire.Client) -> str:
+    """A capsule, after which a sandbox is ready for the next; returns its id."""
+    some = [{"image": IMAGE, "command": ENDS}]
+    template = {"kind": "capsule", "metadata": {"name": "some"}, "spec": {"containers": some}}
+    made = client.ask("POST", "/v1/capsules", {"template": template})
+    listing = ("ps", "-q", "--filter", "name=dolium-ready-", "--filter", "status=running")
+    until(lambda: installation.docker(*listing), "a sandbox is ready")
+    return str(made["uuid"])
 
 
 def test_down_clears_away_what_a_killed_one_left(installation: Installation) -> None:
     mark = installation.mark
+    with installation.client() as client:
+        capsule(installation, client)
     installation.kill()
     said = installation.down()
     assert "Dolium does not run; ended what it had left: Keystone, " in said
