@@ -24,6 +24,7 @@ pytestmark = pytest.mark.live
 
 KILLS = int(os.environ.get("DOLIUM_KILLS", "2"))
 SEED = int(os.environ.get("DOLIUM_SEED", "0")) or random.randrange(1, 10**6)
+TRIES = 5
 LEAST = {"requests": {"cpu": 0.1, "memory": 32}}
 
 
@@ -149,10 +150,15 @@ def test_a_sandbox_may_have_been_ready_before(
 
     first = capsules.create("first", ENDS)
     capsules.until(first, "Running")
-    handle = until(ready, "a sandbox is ready")
-    second = capsules.create("second", ENDS, ENDS)
-    shown = capsules.until(second, "Running")
-    assert _box(installation, second)["Id"] == handle
+    for _ in range(TRIES):
+        handle = until(ready, "a sandbox is ready")
+        second = capsules.create("second", ENDS, ENDS)
+        shown = capsules.until(second, "Running")
+        if _box(installation, second)["Id"] == handle:
+            break
+        capsules.delete(second)  # the engine may show it a moment before the agent knows of it
+    else:
+        pytest.fail("no capsule got a sandbox that was ready")
     (asks,) = capsules.show(first)["containers"]
     (answers, _) = shown["containers"]
     matches.soon(installation)
