@@ -8,8 +8,7 @@ from dolium.drivers.engine.fake import Box
 from dolium.model.container import State
 from tests.agent.stub import DEPLOYMENT, Bench
 from tests.agent.test_capsules import CAPSULE, ONE, TWO, box, state, wish
-
-UNHEARD = errors.Unanswered(what="Docker Engine", why="the connection was lost")
+from tests.agent.test_keep import UNHEARD
 
 
 @pytest.fixture

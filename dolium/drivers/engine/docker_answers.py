@@ -230,14 +230,17 @@ def epoch(text: str) -> float | None:
     return datetime.fromisoformat(text).timestamp()
 
 
-def mark(labels: dict[str, str] | None, name: str) -> Labels | None:
-    """Our labels, if the thing bears them; name: tells whose a sandbox is that was ready before."""
+def _labels(labels: dict[str, str] | None, name: str) -> dict[str, str]:
+    """Its labels; of a sandbox that was ready before, its name tells those that it lacks."""
     labels = labels or {}
+    whose = named(name.removeprefix("/")) if bodies.READY in labels else None
+    return labels | {bodies.UUID: whose[0], bodies.GENERATION: str(whose[1])} if whose else labels
+
+
+def mark(labels: dict[str, str] | None, name: str) -> Labels | None:
+    """Our labels, if the thing of that name bears them."""
+    labels = _labels(labels, name)
     try:
-        if bodies.READY in labels:
-            uuid, generation = named(name.removeprefix("/")) or ("", 0)
-            found = Labels(deployment=labels[bodies.DEPLOYMENT], uuid=uuid, generation=generation)
-            return found if uuid else None
         return Labels(
             deployment=labels[bodies.DEPLOYMENT],
             uuid=labels[bodies.UUID],
@@ -339,9 +342,7 @@ def usage(stats: Stats) -> Usage:
 def happened(told: Told) -> Happened | None:
     """An event that concerns a container of ours, or None."""
     attributes = told.actor.attributes or {}
-    uuid = attributes.get(bodies.UUID)
-    if bodies.READY in attributes and (whose := named(attributes.get("name", ""))):
-        uuid = whose[0]
+    uuid = _labels(attributes, attributes.get("name", "")).get(bodies.UUID)
     what = told.action.partition(":")[0]  # health_status: healthy
     if uuid is None or what not in EVENTS:
         return None
