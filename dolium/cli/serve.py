@@ -9,14 +9,13 @@ import contextlib
 import logging
 import os
 import random
-import signal
 import socket
-import threading
 from collections.abc import Callable
 
 from dolium import conf
 from dolium.beside.errors import NotRoot
 from dolium.cli import logs, spared
+from dolium.cli.ending import told
 from dolium.model.clock import SystemClock
 
 LOG = logging.getLogger(__name__)
@@ -25,9 +24,7 @@ LOG = logging.getLogger(__name__)
 def run(config: conf.Config, role: str) -> int:
     """Start the role, tell systemd, wait until somebody ends it, stop in order."""
     spared.spare()
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: ending.set())
+    ending = told()
     logs.begin(config, role=role)
     with contextlib.ExitStack() as stack:
         ROLES[role](config, stack)

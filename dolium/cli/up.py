@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from dolium.beside.errors import NotRoot
 from dolium.beside.keystone import Keystone
 from dolium.beside.process import look
 from dolium.cli import listening, logs, spared
+from dolium.cli.ending import told
 from dolium.cli.state import Running, State
 from dolium.model.clock import SystemClock
 from dolium.model.metric import Source
@@ -37,9 +37,7 @@ def run(config: conf.Config) -> int:
     if os.geteuid() != 0:
         raise NotRoot(command="dolium up")
     spared.spare()
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: ending.set())
+    ending = told()
     state = State(config.state_dir)
     with state.held(), contextlib.ExitStack() as stack:
         logs.begin(config, file=state.log)

@@ -110,6 +110,15 @@ def test_an_unknown_outcome_is_looked_after(bench: Bench) -> None:
     eventually(lambda: bench.kept() == {})
 
 
+@pytest.fixture
+def hanging_up_ends() -> Iterator[None]:
+    """Also where the tests run under `nohup`, whose children ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hanging_up_ends")
 def test_what_a_killed_agent_left_is_hung_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent, "GRACE_S", 0.2)
     polite = subprocess.Popen(["sleep", "1000"])
