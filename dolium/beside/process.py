@@ -32,10 +32,6 @@ exec "$@"
 """
 
 
-IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP)
-"""Signals that we may ignore and a child must not: Python ignores the first two, `nohup` makes us
-ignore the last, and what an engine ignores, its containers do."""
-
 UNINHERITED = ("OS_", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "PYTHONDONTWRITEBYTECODE")
 """Beginnings of variables that a child does not get: an openrc's passwords (and oslo.config reads
 options from OS_*), what systemd means for Dolium itself, and what makes Python compile everything
@@ -130,7 +126,9 @@ class Process:
                 (os.POSIX_SPAWN_DUP2, log, 2),
             ],
             setsid=True,
-            setsigdef=IGNORED,
+            # Python ignores some signals, `nohup` and shells make us ignore others; what an engine
+            # ignores, its containers do.
+            setsigdef=signal.valid_signals(),
         )
 
     def adopt(self) -> bool:

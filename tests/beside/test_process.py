@@ -55,16 +55,17 @@ def make(tmp_path: Path) -> Iterator[Made]:
         process.stop(0.1)
 
 
-def test_what_we_ignore_it_does_not(make: Made) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_what_we_ignore_it_does_not(make: Made, number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         pid = make().start()
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
     until(lambda: b"up" in (make.folder / "log").read_bytes())
     status = Path(f"/proc/{pid}/status").read_text()
     ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
-    assert not ignored & 1 << (signal.SIGHUP - 1)
+    assert not ignored & 1 << (number - 1)
 
 
 def test_a_started_process_lives_and_writes_its_log(make: Made) -> None:
