@@ -134,7 +134,7 @@ class User:
 
     def _status(self, ident: str) -> str:
         found = self.client.server(ident)
-        status = "DELETED" if found is None else found.status
+        status = found.status if found else "none"
         assert status != "ERROR", self.http.get(f"/servers/{ident}").json()
         return status
 
@@ -149,6 +149,6 @@ class User:
         self.http.post(f"/servers/{ident}/action", json=action)
 
     def delete(self, ident: str) -> None:
-        """Remove a server, and wait until it is gone."""
+        """Remove a server, and wait until it is gone: Nova shows it as DELETED a moment before."""
         self.http.delete(f"/servers/{ident}")
-        self.wait(ident, "DELETED")
+        until(lambda: self.client.server(ident) is None, f"{ident} is not gone", step=0.2)

@@ -79,8 +79,11 @@ def test_life_of_a_container(demo: Clients, owned: Owned) -> None:
     owned.act(uuid, "start")
     owned.until(uuid, "Running")
     assert table(demo.zun("update", "--memory", "48", "--cpu", "0.2", "renamed"))["memory"] == "48"
-    until(lambda: owned.show(uuid)["task_state"] is None, "the update is done")
-    assert owned.client.ask("GET", f"{path(uuid)}/stats")["MEM LIMIT(MiB)"] == 48.0
+
+    def limit() -> float:
+        return float(owned.client.ask("GET", f"{path(uuid)}/stats")["MEM LIMIT(MiB)"])
+
+    until(lambda: limit() == 48.0, "the update is done")
     rows = listing(demo.zun("action-list", "renamed"))
     told = [row["action"] for row in rows if row["action"] != "update"]
     assert told == ["start", "kill", "reboot", "start", "stop", "unpause", "pause", "create"]

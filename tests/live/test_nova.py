@@ -105,10 +105,9 @@ def test_a_nova_or_a_keystone_that_is_down_is_no_proof(
     with pytest.raises(errors.Unanswered):
         NovaFence(away).off("late")
     ident = admin.boot("late")
-    monkeypatch.setattr(clients, "ANSWER_S", 1.0)
-    impatient = nova.fence()
-    with nova.hung(), pytest.raises(errors.Unanswered):
-        impatient.off("late")
+    with monkeypatch.context() as patch, nova.hung(), pytest.raises(errors.Unanswered):
+        patch.setattr(clients, "ANSWER_S", 1.0)
+        nova.fence().off("late")
     assert nova.fence().off("late") == f"server {ident} is SHUTOFF"
 
 
