@@ -44,10 +44,14 @@ class Following:
         """The same on standard error."""
         return self._err.read_text()
 
-    def until(self, line: str) -> None:
-        """Wait until it has printed such a line."""
-        what = f"{self.process.args!r} prints {line}"
-        until(lambda: any(line in each for each in self.lines), what, PATIENCE_S)
+    def until(self, *texts: str) -> None:
+        """Wait until it has printed a line with all of these."""
+        what = f"{self.process.args!r} prints {' and '.join(texts)}"
+        until(
+            lambda: any(all(text in line for text in texts) for line in self.lines),
+            what,
+            PATIENCE_S,
+        )
 
     def ends(self) -> int:
         """Wait for its end; returns its status."""

@@ -199,7 +199,7 @@ def test_logs_and_events_go_on_over_a_restart_and_a_kill(
             again = Owned(client)
             again.until(uuid, "Stopped")
             again.delete(uuid)
-        events.until('"what":"deleted"')
+        events.until(uuid, '"what":"deleted"')  # others of this module were deleted too
         told = [json.loads(line) for line in events.lines]
     revisions = [each["revision"] for each in told]
     assert revisions == list(range(revisions[0], revisions[0] + len(revisions)))

@@ -192,23 +192,20 @@ def owned_again(installation: Installation, uuid: str) -> dict[str, Any]:
 
 def test_clients(installation: Installation, images: Glance, demo: Clients) -> None:
     """As people type it."""
+
+    def active(name: str) -> bool:
+        found = images.images(installation.token()).values()
+        return [each["status"] for each in found if each["name"] == name] == ["active"]
+
     with installation.client() as client:
         owned = Owned(client)
         uuid = owned.create("typed")
         owned.until(uuid, "Running")
+        # One after the other: this Glance's SQLite refuses a second writer now and then.
         demo.zun("commit", "typed", "by-zun:1")
+        until(lambda: active("by-zun"), "zun's commit is there")
         demo.appcontainer("commit", "typed", "by-openstack")
-        until(
-            lambda: (
-                [
-                    each["status"]
-                    for each in images.images(installation.token()).values()
-                    if each["name"] in ("by-zun", "by-openstack")
-                ]
-                == ["active", "active"]
-            ),
-            "both are there",
-        )
+        until(lambda: active("by-openstack"), "openstack's commit is there")
         driver = ("--image-driver", "glance")
         demo.zun("run", "--name", "from-it", *driver, "by-zun:1")
         again = client.ask("GET", "/v1/containers?name=from-it")["containers"][0]["uuid"]
