@@ -154,8 +154,9 @@ def _policy(p: Pass) -> RestartPolicy | None:
 
 
 def _start(p: Pass, sentence: str) -> str:
+    ran = p.seen is not None and p.seen.state is State.EXITED
     try:
-        p.launch(p.wish.start_epoch)
+        p.launch(p.wish.start_epoch, again=ran)
     except UNKNOWN:
         raise
     except errors.DriverError as error:

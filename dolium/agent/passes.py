@@ -316,10 +316,11 @@ class Pass:
         for generation in self.life.generations(self.wish):
             self.drop(generation)
 
-    def launch(self, epoch: int) -> None:
+    def launch(self, epoch: int, *, again: bool = False) -> None:
         """Start the process of the container last seen, noting before what proves it.
 
-        A definite failure leaves the epoch to whoever reports it: only then it is used up.
+        again: it ran, and nobody asks for this start. Users do not read in between that it is
+        stopped. A definite failure leaves the epoch to whoever reports it: only then it is used up.
         """
         self._share()
         self.pin()
@@ -330,7 +331,7 @@ class Pass:
         life.next_at = life.quiet = None
         life.rested = False
         self.save()
-        self.report(task=Task.STARTING)
+        self.report(task=Task.STARTING, restarting=again)
         try:
             with self.tools.gate:
                 self._start(seen.handle)

@@ -63,6 +63,43 @@ def test_the_restart_policy_waits_longer_each_time(bench: Bench) -> None:
     assert starts == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
 
 
+def told_at_starts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether users read Restarting, at each start while the engine is at it."""
+    told: list[bool] = []
+    start = bench.engine.start
+
+    def slow(handle: str) -> None:
+        fact = bench.core.outbox.told(U)
+        told.append(fact is not None and fact.restarting)
+        start(handle)
+
+    monkeypatch.setattr(bench.engine, "start", slow)
+    return told
+
+
+def test_a_start_by_the_restart_policy_is_told_as_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = told_at_starts(bench, monkeypatch)
+    bench.control.create(U, command=["false"], restart_policy=always("on-failure", "2"))
+    bench.settle(1000)
+    assert told == [False, True, True]
+
+
+def test_so_is_one_after_the_engine_was_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = told_at_starts(bench, monkeypatch)
+    running(bench)
+    bench.engine.crash(survive=False)
+    bench.engine.revive()
+    bench.core.look(every=True)
+    bench.settle(60)
+    bench.control.ask(U, Verb.STOP)
+    bench.settle(60)
+    bench.control.ask(U, Verb.START)
+    bench.settle(60)
+    assert told == [False, True, False]
+
+
 def test_a_good_run_resets_the_wait(bench: Bench) -> None:
     bench.control.create(U, command=["sleep", "20"], restart_policy=always())
     bench.settle()
