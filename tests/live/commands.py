@@ -20,8 +20,8 @@ class Row(NamedTuple):
     admin: bool = False
     """Typed by an administrator, not by a member of project demo."""
     until: str = ""
-    """A container and its status, or `gone`, to wait for afterwards; or `host back`, as an agent
-    that lives enrols again."""
+    """A container and its status, `gone`, or what its log `says`, to wait for afterwards; a capsule
+    and `over`; or `host back`, as an agent that lives enrols again."""
     types: str = ""
     """What is typed into the terminal that opens."""
     note: str = ""
@@ -51,7 +51,7 @@ ZUN = (
     Row("create --name box --cpu 0.1 --memory 32 cirros " + LOOP, "Creating", until="box Created"),
     Row("start box", "Request to start container box has been accepted", until="box Running"),
     Row("list", "box .* Running"),
-    Row("show box", r"status_detail +\| Up"),
+    Row("show box", r"status_detail +\| Up", until="box says"),
     Row("logs box", "hello"),
     Row("exec box echo there", "there"),
     Row("top box", "unsupported operand", status=1, note=TOP),
@@ -102,7 +102,7 @@ ZUN = (
     Row("capsule-create -f {folder}/zun.json", "has been accepted"),
     Row("capsule-list", "pod-zun"),
     Row("capsule-describe pod-zun", "tier.*web"),
-    Row("capsule-delete pod-zun", "has been accepted"),
+    Row("capsule-delete pod-zun", "has been accepted", until="pod-zun over"),
 )
 
 ZUN_SERVICES = (
@@ -125,7 +125,7 @@ OPENSTACK = (
     ),
     Row("appcontainer start jar", "accepted", until="jar Running"),
     Row("appcontainer list", "jar .* Running"),
-    Row("appcontainer show jar", r"status_detail +\| Up"),
+    Row("appcontainer show jar", r"status_detail +\| Up", until="jar says"),
     Row("appcontainer logs jar", "hello"),
     Row("appcontainer exec jar echo there", "there"),
     Row("appcontainer top jar", "unsupported operand", status=1, note=TOP),
@@ -176,7 +176,7 @@ OPENSTACK = (
     Row("capsule create --file {folder}/openstack.json", r"status +\| Creating"),
     Row("capsule list", "pod-openstack"),
     Row("capsule show pod-openstack", r"cpu +\| 0.2"),
-    Row("capsule delete pod-openstack", "has been accepted"),
+    Row("capsule delete pod-openstack", "has been accepted", until="pod-openstack over"),
 )
 
 OPENSTACK_SERVICES = (

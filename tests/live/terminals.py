@@ -14,17 +14,19 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync import client
 
 from tests.live.clients import FOLDER
 from tests.live.installation import Owned
 from tests.live.place import environment, until
 
 PATIENCE_S = 60.0
+connect = partial(client.connect, open_timeout=PATIENCE_S)
 PROMPT = "/ # "
 
 

@@ -126,7 +126,7 @@ def test_off_the_network_and_on_again(
     rows = listing(demo.zun("network-list", "moving"))
     assert [row["net_id"] for row in rows] == [network]
     assert address in str(rows)
-    assert "0% packet loss" in said(owned, peer, f"ping -c 1 -w 9 {address}")
+    assert " 0% packet loss" in said(owned, peer, f"ping -c 1 -w 9 {address}")
     demo.zun("network-detach", "moving", "--network", network)
     shown = owned.until(uuid, "Running")
     assert shown["addresses"] == {}
@@ -140,11 +140,11 @@ def test_off_the_network_and_on_again(
     assert links(owned, uuid) == {"lo"}
     demo.zun("network-attach", "moving", "--network", network)
     assert owned.until(uuid, "Running")["addresses"] == before["addresses"]
-    assert "0% packet loss" in said(owned, peer, f"ping -c 1 -w 9 {address}")
+    assert " 0% packet loss" in said(owned, peer, f"ping -c 1 -w 9 {address}")
     matches.soon(installation)
     owned.act(uuid, "reboot", timeout=5)
     owned.until(uuid, "Running")
-    assert "0% packet loss" in said(owned, peer, f"ping -c 1 -w 9 {address}")
+    assert " 0% packet loss" in said(owned, peer, f"ping -c 1 -w 9 {address}")
     owned.delete(uuid, peer)
 
 
@@ -178,10 +178,11 @@ def test_the_health_shows(owned: Owned) -> None:
 def test_logs_and_events_go_on_over_a_restart_and_a_kill(
     installation: Installation, owned: Owned
 ) -> None:
+    lines = 1000  # ten seconds: all that follows has begun before the first life ends
     rc = installation.rc("demo")
     policy = {"Name": "on-failure", "MaximumRetryCount": 1}
     with following(rc, "events", "--since", "0", "--json") as events:
-        uuid = owned.create("counts", command=counts(250, 1), restart_policy=policy)
+        uuid = owned.create("counts", command=counts(lines, 1), restart_policy=policy)
         with (
             following(rc, "logs", "-f", "counts") as log,
             following(rc, "logs", "-f", "-t", "--tail", "0", uuid) as stamped,
@@ -192,9 +193,9 @@ def test_logs_and_events_go_on_over_a_restart_and_a_kill(
             installation.start()
             installation.ready()
             assert (log.ends(), stamped.ends()) == (0, 0), log.complaints
-            expected = [str(number) for number in range(1, 251)] * 2
+            expected = [str(number) for number in range(1, lines + 1)] * 2
             assert log.lines == expected
-            assert [line.split(" ")[1] for line in stamped.lines][-250:] == expected[-250:]
+            assert [line.split(" ")[1] for line in stamped.lines][-lines:] == expected[-lines:]
         with installation.client() as client:
             again = Owned(client)
             again.until(uuid, "Stopped")

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -72,6 +73,8 @@ class Chaos:
         for each in self._mending:
             each.join()
         self._revive()
+        for host in self._cloud.hosts:
+            place.until(partial(_engine, host), f"the engine of {host.name} answers", 120)
 
     def _revive(self) -> None:
         """As systemd does with what has ended by itself, such as a start on a full disk."""
@@ -152,6 +155,11 @@ class Chaos:
         self._cloud.database.kill()
         self._cloud.database.start()
         return "kill the database"
+
+
+def _engine(host: Host) -> str:
+    """Its version, once it answers."""
+    return host.docker("version", "--format", "{{.Server.Version}}", check=False).strip()
 
 
 def storm(cloud: Cloud, seconds: float, say: Callable[[str], None]) -> None:

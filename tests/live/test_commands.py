@@ -69,9 +69,17 @@ class Typist:
         if what == "host back":
             self._host(owned)
             return
-        self._container, status = what.split()
+        name, status = what.split()
+        if status == "over":
+            path = f"/v1/capsules/{name}"
+            until(lambda: owned.client.raw("GET", path)[0] == 404, f"capsule {name} is over")
+            return
+        self._container = name
         if status == "gone":
-            owned.gone(self._container)
+            owned.gone(name)
+        elif status == "says":
+            path = f"/v1/containers/{name}/logs"
+            until(lambda: owned.client.ask("GET", path), f"{name} says something")
         else:
             owned.until(self._container, status)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
-from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from tests.live.installation import Installation, Owned
 from tests.live.place import until
-from tests.live.terminals import ask, running, status, terminal, works
+from tests.live.terminals import ask, connect, running, status, terminal, works
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 pytestmark = pytest.mark.live
 
@@ -191,4 +194,6 @@ def test_a_killed_dolium_leaves_no_command(installation: Installation, web: str)
     with installation.client() as client:
         owned = Owned(client)
         owned.until(web, "Running")
+        top = f"/v1/containers/{web}/top"
+        until(lambda: owned.client.raw("GET", top)[0] == 200, "its host answers again")
         until(lambda: not running(owned, web, "sleep 4321"), "it was hung up")

@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
-from websockets.sync.client import connect
 
 from tests.databases import MariaDb
 from tests.live import place
@@ -14,7 +13,7 @@ from tests.live.cloud import Cloud, Process, cloud
 from tests.live.followed import counts, following
 from tests.live.installation import Owned
 from tests.live.place import until
-from tests.live.terminals import ask, running, status, terminal, works
+from tests.live.terminals import ask, connect, running, status, terminal, works
 
 pytestmark = pytest.mark.live
 

@@ -133,7 +133,12 @@ def test_containers_find_each_other_by_name(demo: Clients, owned: Owned) -> None
     web = owned.create("web", command=["sh", "-c", page])
     visitor = owned.create("visitor")
     owned.until(web, "Running"), owned.until(visitor, "Running")
-    assert "welcome" in demo.zun("exec", "visitor", "wget", "-q", "-O", "-", "http://web/")
+    until(
+        lambda: (
+            "welcome" in demo.say("zun", *"exec visitor wget -q -O - http://web/".split()).output
+        ),
+        "the page is there",  # a moment after the container runs
+    )
     address = next(
         each["addr"]
         for some in owned.show(web)["addresses"].values()
@@ -191,9 +196,8 @@ def test_nothing_is_left_and_nothing_differs(installation: Installation, owned: 
     uuid = owned.create("last")
     owned.until(uuid, "Running")
     matches.soon(installation)
-    said = installation.said("status")
-    assert "Running" in said
-    assert "DOES NOT ANSWER" not in said
+    until(lambda: "DOES NOT ANSWER" not in installation.said("status", check=False), "all answer")
+    assert "Running" in installation.said("status")
 
 
 def path(uuid: str) -> str:
