@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -75,7 +74,7 @@ class Arbiter:
         try:
             with urllib.request.urlopen(self.url, timeout=5) as answer:
                 return bool(answer.status == 200)
-        except urllib.error.URLError:
+        except OSError:
             return False
 
     def client(self) -> Placement:

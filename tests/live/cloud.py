@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,8 @@ class Cloud:
                     "project_name": keystone["project_name"],
                 },
                 "link": {"listen": SWITCH, "ca_dir": str(self.ca)},
+                # A busy machine may take its time.
+                "engine": {"execute_timeout_s": 20},
             },
             self._config,
         )
@@ -365,7 +368,12 @@ class Cloud:
         for host in made:
             host.ready()
             host.load()
+            # An agent is ready before it has said hello, and only then may containers be there.
+            until(partial(self._knows, host.name), f"{host.name} has enrolled")
         return made
+
+    def _knows(self, host: str) -> bool:
+        return {"name": host} in self.rows("SELECT name FROM hosts")
 
     def _keystone(self) -> dict[str, Any]:
         log = self._stack.enter_context((self.place.folder / "identity.log").open("ab"))

@@ -104,7 +104,7 @@ class Glance:
         except urllib.error.HTTPError as error:
             error.close()
             return error.code == 300
-        except urllib.error.URLError:
+        except OSError:
             return False
 
     # --- what people do there ------------------------------------------------------------------

@@ -66,7 +66,7 @@ class Nova:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError as error:
             return error.code == 401
-        except urllib.error.URLError:
+        except OSError:
             return False
 
     def account(self, user: str = "admin") -> Account:

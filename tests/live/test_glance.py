@@ -100,7 +100,7 @@ def test_a_container_becomes_one(installation: Installation, images: Glance, own
     told = owned.client.ask("POST", f"/v1/containers/{again}/execute?command=ls%20/made-here")
     assert told["exit_code"] == 0
     until(lambda: f"{OWN}commit:{ident}" not in own(installation), "the host forgot it")
-    assert installation.rows("SELECT * FROM commits") == []
+    settled(installation)
     owned.delete(uuid, again)
 
 
@@ -160,7 +160,7 @@ def test_a_glance_that_is_down_is_waited_for(
 def test_dolium_is_killed_while_it_sends(
     installation: Installation, images: Glance, owned: Owned
 ) -> None:
-    uuid = owned.create("large")
+    uuid = owned.create("large", cpu=1)
     owned.until(uuid, "Running")
     made = "dd%20if=/dev/urandom%20of=/large%20bs=1M%20count=64"
     owned.client.ask("POST", f"/v1/containers/{uuid}/execute?command={made}")

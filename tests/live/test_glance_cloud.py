@@ -56,7 +56,7 @@ def images(made: Cloud) -> Iterator[Glance]:
 def test_an_image_of_each_host_is_one_of_the_other(made: Cloud, images: Glance) -> None:
     with made.client() as client:
         owned, token = Owned(client), made.token()
-        uuids = [owned.create(name) for name in ("one", "two")]
+        uuids = [owned.create(name, cpu=1) for name in ("one", "two")]
         for uuid in uuids:
             owned.until(uuid, "Running")
         large = "dd%20if=/dev/urandom%20of=/large%20bs=1M%20count=64"

@@ -66,14 +66,14 @@ def test_limits_in_the_kernel(installation: Installation, box: dict[str, Any]) -
 
 def test_no_more_memory_than_promised(owned: Owned) -> None:
     eats = "x=$(head -c 200000000 /dev/zero | tr '\\000' a); echo ${#x}"
-    uuid = owned.create("eats", command=["sh", "-c", eats], memory="32")
+    uuid = owned.create("eats", command=["sh", "-c", eats], cpu=1, memory="32")
     assert owned.until(uuid, "Stopped")["status_detail"].startswith("Exited(137) ")
     owned.delete(uuid)
 
 
 def test_no_more_processes_than_the_limit(owned: Owned) -> None:
     forks = "i=0; while [ $i -lt 600 ]; do sleep 300 & i=$((i+1)); done; echo $i"
-    uuid = owned.create("forks", command=["sh", "-c", forks], memory="512")
+    uuid = owned.create("forks", command=["sh", "-c", forks], cpu=1, memory="512")
     assert owned.until(uuid, "Stopped", "Running")
     owned.until(uuid, "Stopped")
     assert "can't fork" in owned.client.ask("GET", f"/v1/containers/{uuid}/logs")

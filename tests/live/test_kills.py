@@ -15,6 +15,7 @@ import pytest
 
 from tests.live import matches, workload
 from tests.live.installation import Installation, Owned
+from tests.live.place import until
 from tests.live.workload import Worker
 
 pytestmark = pytest.mark.live
@@ -99,9 +100,16 @@ def test_any_process_at_any_moment(installation: Installation) -> None:
     _storm(installation, KILLS, print)
     with installation.client() as client:
         Owned(client).clear()
-    differences = list(matches.Look(installation).differences())
-    # A network goes when two tidyings in a row find that nobody needs it: not waited for here.
-    assert [each for each in differences if "network" not in each and "bridge" not in each] == []
+
+    def left() -> list[str]:
+        differences = matches.Look(installation).differences()
+        # A network goes when two tidyings in a row find that nobody needs it: not waited for here.
+        return [each for each in differences if "network" not in each and "bridge" not in each]
+
+    try:
+        until(lambda: not left(), "nothing is left", step=0.3)
+    except AssertionError as error:
+        raise AssertionError(f"still different: {left()}") from error
 
 
 @pytest.mark.soak

@@ -8,7 +8,9 @@ there and ours here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +21,8 @@ from tests.live.place import until
 
 pytestmark = pytest.mark.live
 
-SLOW = ["sh", "-c", "trap 'sleep 3; exit 0' TERM; while :; do sleep 1; done"]
-"""Takes its time to stop."""
+SLOW = ["sh", "-c", "trap 'sleep 8; exit 0' TERM; while :; do sleep 1; done"]
+"""Takes its time to stop, a little less than a delete gives it."""
 PASSING = ("agent/journal.sqlite", ".log", "-wal", "-shm", ".pid", ".ours")
 """Files that come and go, or grow, whatever happens."""
 
@@ -75,8 +77,12 @@ def taken(installation: Installation) -> list[dict[str, Any]]:
 def files(installation: Installation) -> set[str]:
     """What Dolium keeps besides the engine."""
     root = installation.place.seen(installation.state)
-    paths = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
-    kept = [str(path) for path in paths if path.parts[0] != "engine"]
+    kept: set[str] = set()
+    for folder, folders, names in os.walk(root):  # which a folder that vanishes does not break
+        if folder == str(root):
+            folders[:] = [name for name in folders if name != "engine"]
+        paths = [Path(folder, name) for name in names]
+        kept |= {str(path.relative_to(root)) for path in paths if path.is_file()}
     return {path for path in kept if not path.endswith(PASSING)}
 
 

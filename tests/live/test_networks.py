@@ -34,6 +34,8 @@ PLUGIN = "dolium-live"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEWNET = 0x40000000
 SERVE = ["sh", "-c", "trap 'exit 0' TERM; while :; do echo hello | nc -l -p 80; done"]
+FETCH = "for i in 1 2 3; do nc -w 2 {} 80 | grep hello && break; sleep .2; done"
+"""Tried for a while: `nc` may end well without a word."""
 
 
 class Machine:
@@ -145,9 +147,7 @@ class Box:
 
     def fetches(self, host: str) -> bool:
         """Whether a connection to port 80 brings the greeting, tried for a while."""
-        return "hello" in self.says(
-            f"for i in 1 2 3; do nc -w 2 {host} 80 && break; sleep .2; done"
-        )
+        return "hello" in self.says(FETCH.format(host))
 
     def pings(self, host: str) -> bool:
         return " 0% packet loss" in self.says(f"ping -c 1 -W 2 {host}")
@@ -205,9 +205,9 @@ def outside() -> Iterator[lab.Space]:
 
 def test_containers_of_a_project_reach_each_other_by_address_and_name(machine: Machine) -> None:
     one, two = machine.run("a", "one"), machine.run("a", "two")
-    assert one.fetches(two.v4)
+    engines.wait(lambda: one.fetches(two.v4), "it is reached")
     assert one.pings(two.v6)
-    assert one.fetches("two"), "the user's name is an alias"
+    engines.wait(lambda: one.fetches("two"), "the user's name is an alias")
     assert one.pings(two.wish.uuid)
     assert two.v4 in two.says("ip addr show eth0")
     assert f"{two.v6}/64" in two.says("ip addr show eth0")
@@ -217,7 +217,7 @@ def test_containers_of_a_project_reach_each_other_by_address_and_name(machine: M
 
 def test_projects_do_not_reach_each_other(machine: Machine) -> None:
     one, other = machine.run("a", "one"), machine.run("b", "other")
-    assert lab.call(None, other.v4) == "hello", "the host may"
+    engines.wait(lambda: lab.call(None, other.v4) == "hello", "the host may")
     assert not one.fetches(other.v4)
     assert not one.pings(other.v4)
     assert not one.pings(other.v6)
@@ -244,12 +244,12 @@ def test_the_world_is_reached_in_both_versions(machine: Machine, outside: lab.Sp
 def test_containers_outlive_the_plugin(machine: Machine) -> None:
     one, two = machine.run("a", "one"), machine.run("a", "two")
     machine.kill()
-    assert one.fetches(two.v4)
+    engines.wait(lambda: one.fetches(two.v4), "it is reached")
     machine.serve()
     machine.engine.stop(one.handle, 5)
     assert machine.binder.port_name(one.wish.ports[0].uuid) not in machine.binder.bound().ports
     one.start()
-    assert one.fetches(two.v4)
+    engines.wait(lambda: one.fetches(two.v4), "it is reached")
     assert one.v4 in one.says("ip addr show eth0")
 
 
@@ -267,13 +267,13 @@ def test_an_end_that_the_plugin_missed(machine: Machine) -> None:
     state = ("inspect", "-f", "{{.State.Running}}", one.handle)
     engines.wait(lambda: "false" in machine.docker(*state), "Docker noticed the end")
     one.start()
-    assert one.fetches(two.v4)
+    engines.wait(lambda: one.fetches(two.v4), "it is reached")
     assert old & set(machine.wiring.ledger.endpoints()), "else this shows nothing"
     wished = {each.wish.uuid for each in (one, two)}
     for _ in range(2):
         machine.wiring.tidy(wished | set(machine.handles), set())
     assert len(machine.wiring.ledger.endpoints()) == len(machine.binder.bound().ports)
-    assert one.fetches(two.v4)
+    engines.wait(lambda: one.fetches(two.v4), "it is reached")
 
 
 def test_the_command_line(machine: Machine) -> None:
@@ -281,8 +281,8 @@ def test_the_command_line(machine: Machine) -> None:
     network = f"dolium-{machine.network('command-line').uuid}"
     said = machine.docker("run", "--rm", "--net", network, "busybox", "ip", "addr")
     assert machine.network("command-line").subnets[0].cidr[:-4] in said
-    asked = f"nc -w 2 {served.v4} 80"
-    assert "hello" in machine.docker("run", "--rm", "--net", network, "busybox", "sh", "-c", asked)
+    asked = ("run", "--rm", "--net", network, "busybox", "sh", "-c", FETCH.format(served.v4))
+    engines.wait(lambda: "hello" in machine.docker(*asked), "it is reached")
     other = machine.run("a", "other")
     elsewhere = f"dolium-{machine.network('a').uuid}"
     with pytest.raises(subprocess.CalledProcessError) as refused:

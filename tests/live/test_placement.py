@@ -187,7 +187,11 @@ def _fill(shared: Shared, nova: Nova) -> list[str]:
         cpu, memory = rng.choice([0.5, 1.0, 2.0]), rng.choice(["128", "256", "512"])
         made.append(shared.create(f"c{number}", cpu=cpu, memory=memory))
     ends = ("ready", "nowhere")
-    until(lambda: failures or all(shared.stage(uuid) in ends for uuid in made), "some wait on")
+    until(
+        lambda: failures or all(shared.stage(uuid) in ends for uuid in made),
+        "some wait on",
+        seconds=180,
+    )
     done.set()
     for thread in threads:
         thread.join()
