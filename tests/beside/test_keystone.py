@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import sqlite3
@@ -21,22 +20,11 @@ import pytest
 from dolium.beside import errors, keystone_files
 from dolium.beside.keystone import Keystone
 from dolium.beside.keystone_files import Credentials
+from tests.ports import free_port
 
 pytest.importorskip("keystone", reason="Keystone is not installed: pip install 'dolium[aio]'")
 
 PATIENCE = 120.0
-
-
-def free_port() -> int:
-    """One that no connection gets by chance while the test restarts who listens there."""
-    while True:
-        port = random.randrange(20_000, 30_000)  # below what the kernel gives to connections
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def sign_in(who: Credentials) -> tuple[str, dict[str, Any]]:

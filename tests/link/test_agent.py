@@ -29,7 +29,7 @@ from dolium.model.container import Spec
 from dolium.model.context import Context
 from tests.control.world import FlatNetwork
 from tests.link.ends import Control, eventually
-from tests.link.test_https import unused
+from tests.ports import free_port
 from tests.tars import tar, untar
 
 HOST = "host1"
@@ -40,7 +40,7 @@ class Cloud:
     """A control process with its conductor, and one host with its agent."""
 
     def __init__(self, folder: Path) -> None:
-        self.side = side = Control(folder, port=unused())
+        self.side = side = Control(folder, port=free_port())
         rng = random.Random(1)
         networks = Networks(side.store, FlatNetwork())
         self.meter = side.store.meter

@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tests import engines
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEWNET = 0x40000000
 
@@ -132,6 +134,25 @@ def listen(space: Space, address: str) -> Iterator[Callable[[], str]]:
             listener.kill()
 
 
+def called(space: Space | None, address: str, port: int = 80) -> str:
+    """The first answer: a bridge forwards only a moment after something was plugged in."""
+    said = ""
+
+    def answered() -> bool:
+        nonlocal said
+        said = call(space, address, port)
+        return bool(said)
+
+    engines.wait(answered, f"{address} answers a call", 20)
+    return said
+
+
 def ping(space: Space, address: str) -> bool:
     """Whether the address answers within two seconds."""
     return space.run(f"busybox ping -c 1 -W 2 {address}", check=False).returncode == 0
+
+
+def pinged(space: Space, address: str) -> bool:
+    """True once the address answers; see `called`."""
+    engines.wait(lambda: ping(space, address), f"{address} answers a ping", 20)
+    return True

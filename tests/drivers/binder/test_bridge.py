@@ -97,16 +97,16 @@ def host(tmp_path: Path) -> Iterator[Host]:
 def test_containers_of_a_network_reach_each_other(host: Host) -> None:
     one, two = host.container(network(1), 10), host.container(network(1), 11)
     with two.serve("10.9.1.11"), two.serve("fd09:1::11"):
-        assert lab.call(one, "10.9.1.11") == "hello 10.9.1.10"
-        assert lab.call(one, "fd09:1::11") == "hello fd09:1::10"
-        assert lab.call(None, "10.9.1.11") == "hello 10.9.1.1", "the host may call a container"
-        assert lab.call(None, "fd09:1::11") == "hello fd09:1::1"
+        assert lab.called(one, "10.9.1.11") == "hello 10.9.1.10"
+        assert lab.called(one, "fd09:1::11") == "hello fd09:1::10"
+        assert lab.called(None, "10.9.1.11") == "hello 10.9.1.1", "the host may call a container"
+        assert lab.called(None, "fd09:1::11") == "hello fd09:1::1"
 
 
 def test_networks_do_not_see_each_other(host: Host) -> None:
     one, two = host.container(network(1), 10), host.container(network(2), 10)
     with two.serve("10.9.2.10"):
-        assert lab.call(None, "10.9.2.10"), "it does answer"
+        assert lab.called(None, "10.9.2.10"), "it does answer"
         assert not lab.call(one, "10.9.2.10")
         assert not lab.ping(one, "10.9.2.10")
         assert not lab.ping(one, "fd09:2::10")
@@ -117,9 +117,9 @@ def test_a_container_may_only_ping_the_host(host: Host) -> None:
     host.outside()
     for address in ("10.9.1.1", "fd09:1::1", "192.0.2.1", "2001:db8::1"):
         with lab.served(address):
-            assert lab.call(None, address), "it does answer"
+            assert lab.called(None, address), "it does answer"
             assert not lab.call(one, address), address
-        assert lab.ping(one, address), address
+        assert lab.pinged(one, address), address
 
 
 def test_the_outside_is_reached_with_the_hosts_address(host: Host) -> None:
@@ -127,8 +127,8 @@ def test_the_outside_is_reached_with_the_hosts_address(host: Host) -> None:
     one = host.container(network(1), 10)
     host.binder.prepare()
     with outside.serve("192.0.2.2"), outside.serve("2001:db8::2"):
-        assert lab.call(one, "192.0.2.2") == "hello 192.0.2.1"
-        assert lab.call(one, "2001:db8::2") == "hello 2001:db8::1"
+        assert lab.called(one, "192.0.2.2") == "hello 192.0.2.1"
+        assert lab.called(one, "2001:db8::2") == "hello 2001:db8::1"
 
 
 def test_nobody_outside_calls_a_container(host: Host) -> None:
@@ -136,14 +136,14 @@ def test_nobody_outside_calls_a_container(host: Host) -> None:
     one = host.container(network(1), 10)
     outside.run("ip route add 10.9.1.0/24 via 192.0.2.1")
     with one.serve("10.9.1.10"):
-        assert lab.call(None, "10.9.1.10")
+        assert lab.called(None, "10.9.1.10")
         assert not lab.call(outside, "10.9.1.10")
 
 
 def test_a_container_can_be_nobody_else(host: Host) -> None:
     one, two = host.container(network(1), 10), host.container(network(1), 11)
     outside = host.outside()
-    assert lab.ping(one, "10.9.1.11")
+    assert lab.pinged(one, "10.9.1.11")
     one.run("ip addr add 10.9.7.7/32 dev eth0")
     with lab.listen(outside, "192.0.2.2") as heard:
         for source in ("10.9.7.7", "10.9.1.10"):
@@ -151,7 +151,7 @@ def test_a_container_can_be_nobody_else(host: Host) -> None:
         assert heard() == "10.9.1.10", "what claims another address does not get out"
     one.run("ip link set eth0 address 02:00:00:00:01:0b")
     assert not lab.ping(one, "10.9.1.11"), "frames with another's MAC go nowhere"
-    assert lab.ping(two, "10.9.1.1")
+    assert lab.pinged(two, "10.9.1.1")
 
 
 def test_making_twice_and_unmaking_twice(host: Host) -> None:
@@ -176,7 +176,7 @@ def test_a_reboot_is_healed_by_the_next_port(host: Host) -> None:
     host.binder.unwire(net.uuid)
     assert not host.binder.bound().networks
     one = host.container(net, 10)
-    assert lab.ping(one, "10.9.1.1")
+    assert lab.pinged(one, "10.9.1.1")
 
 
 @pytest.mark.parametrize(
@@ -251,9 +251,9 @@ def test_room_beside_a_docker_that_drops(host: Host, backend: str) -> None:
     outside = host.outside()
     host.binder.prepare()
     one, two = host.container(network(1), 10), host.container(network(1), 11)
-    assert lab.ping(one, "10.9.1.11")
-    assert lab.ping(two, "fd09:1::10")
-    assert lab.ping(one, "192.0.2.2")
+    assert lab.pinged(one, "10.9.1.11")
+    assert lab.pinged(two, "fd09:1::10")
+    assert lab.pinged(one, "192.0.2.2")
     assert outside.pid
     other = host.container(network(2), 10)
     assert not lab.ping(other, "10.9.1.10")

@@ -11,6 +11,7 @@ from dolium import errors
 from dolium.drivers.engine.fake import Fake
 from dolium.model.container import State
 from dolium.model.image import OWN
+from tests import engines
 from tests.drivers.engine.conftest import Bench
 
 
@@ -23,6 +24,11 @@ def name() -> str:
 def test_a_container_becomes_an_image_and_goes_on(bench: Bench, name: str) -> None:
     engine = bench.engine
     seen = bench.run("sh", "-c", "echo more >/made-here; sleep 1000")
+    if not isinstance(engine, Fake):
+        read = ["cat", "/made-here"]
+        engines.wait(
+            lambda: engine.execute(seen.handle, read, 20).output == b"more\n", "it is written"
+        )
     engine.commit(seen.handle, name)
     held = engine.image(name)
     engine.commit(seen.handle, name)  # a second one of the name is not made

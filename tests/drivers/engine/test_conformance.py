@@ -314,7 +314,7 @@ def test_what_runs_is_not_removed(bench: Bench) -> None:
 
 
 def test_logs(bench: Bench) -> None:
-    script = "echo one; sleep 0.3; echo two >&2; sleep 0.3; echo three"
+    script = "echo one; sleep 1; echo two >&2; sleep 1; echo three"
     seen = bench.wait(bench.run("sh", "-c", script), State.EXITED)
     logs = bench.engine.logs
     assert logs(seen.handle) == b"one\ntwo\nthree\n"
@@ -346,7 +346,7 @@ def test_execute(bench: Bench) -> None:
     execute = bench.engine.execute
     done = execute(seen.handle, ["echo", "a b"], 20)
     assert (done.output, done.exit_code) == (b"a b\n", 0)
-    done = execute(seen.handle, ["sh", "-c", "echo $COLOR; sleep 0.3; echo no >&2; exit 4"], 20)
+    done = execute(seen.handle, ["sh", "-c", "echo $COLOR; sleep 1; echo no >&2; exit 4"], 20)
     assert (done.output, done.exit_code) == (b"blue\nno\n", 4)
 
 
@@ -409,10 +409,10 @@ def test_health(bench: Bench) -> None:
     engines.wait(lambda: bench.look(seen).health is Health.UNHEALTHY, "it is ill")
     bench.engine.stop(seen.handle, 0)
     assert bench.look(seen).health is None
-    bench.engine.close()
     engines.wait(
         lambda: [event.what for event in told].count("health_status") >= 2, "both were told"
     )
+    bench.engine.close()
 
 
 def test_events(bench: Bench) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from dolium import errors
 from dolium.drivers.engine.base import Console
+from dolium.drivers.engine.fake import Fake
 from dolium.model import log
 from dolium.model.container import Seen, State
 from tests.drivers.engine.conftest import Bench
@@ -67,10 +68,14 @@ def all_of(bench: Bench, seen: Seen, **asked: Any) -> bytes:
 
 
 def test_as_it_comes_to_its_end(bench: Bench) -> None:
-    seen = bench.run("sh", "-c", "echo one; sleep 2; echo two >&2")
+    fake = isinstance(bench.engine, Fake)
+    wait = "sleep 2" if fake else "until test -e /tmp/go; do sleep 0.1; done"
+    seen = bench.run("sh", "-c", f"echo one; {wait}; echo two >&2")
     reader = follow(bench, seen)
     reader.until(b"one\n")
     assert (b"two" in reader.text, reader.ended) == (False, False)
+    if not fake:
+        bench.engine.execute(seen.handle, ["touch", "/tmp/go"], 20)
     reader.until(end=True)
     reader.close()
     bench.wait(seen, State.EXITED)
@@ -78,7 +83,7 @@ def test_as_it_comes_to_its_end(bench: Bench) -> None:
 
 
 def test_what_has_ended(bench: Bench) -> None:
-    script = "echo one; sleep 0.3; echo two >&2; sleep 0.3; echo three"
+    script = "echo one; sleep 1; echo two >&2; sleep 1; echo three"
     seen = bench.wait(bench.run("sh", "-c", script), State.EXITED)
     assert all_of(bench, seen) == b"one\ntwo\nthree\n"
     assert all_of(bench, seen, stderr=False) == b"one\nthree\n"

@@ -123,7 +123,7 @@ def test_long_output_of_a_command_is_cut(docker: Bench) -> None:
 def test_a_command_out_of_time_is_killed(real: Bench) -> None:
     seen = real.run(*ENDLESS)
     with pytest.raises(errors.TimedOut):
-        real.engine.execute(seen.handle, ["sh", "-c", "exec sleep 4242"], 0.5)
+        real.engine.execute(seen.handle, ["sh", "-c", "exec sleep 4242"], 3.0)
 
     def gone() -> bool:
         rows = real.engine.top(seen.handle)["Processes"]

@@ -118,8 +118,8 @@ def test_one_may_be_made_before_anybody_wants_it(bench: Bench) -> None:
     bench.engine.start(handle)
     bench.engine.stop(handle, 0)
     bench.engine.remove(handle)
-    bench.engine.close()
     engines.wait(lambda: "destroy" in [event.what for event in told], "its end was told")
+    bench.engine.close()
     own = [event.what for event in told if event.uuid == mine.uuid]
     assert own == ["die", "start", "die", "destroy"]
     assert "" not in {event.uuid for event in told}

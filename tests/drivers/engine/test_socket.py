@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from dolium import errors
 from dolium.drivers.engine.docker_socket import Body, Client, Demux
+from tests import engines
 from tests.drivers.engine.stub import Handler, Stub, stub
 
 
@@ -97,7 +98,7 @@ def test_what_was_closed_while_idle_is_not_used(client: Client, server: Stub) ->
     server.answer = answer_and_go
     for _ in range(3):
         client.raw("POST", "/x")
-        time.sleep(0.05)
+        engines.wait(lambda: client._idle[0].ready(0), "it has hung up")
     assert len(server.asked) == 3
 
 
@@ -127,6 +128,7 @@ def test_time_out(client: Client, server: Stub) -> None:
     with pytest.raises(errors.Unanswered, match="in time"):
         client.raw("GET", "/x", timeout_s=0.3)
     assert time.monotonic() - before < 5
+    engines.wait(lambda: bool(server.asked), "the question has come")
     assert len(server.asked) == 1
     never.set()
 
