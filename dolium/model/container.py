@@ -187,7 +187,7 @@ class Event(StrEnum):
     DEAD = "dead"
     ABSENT = "absent"
     RESTARTING = "restarting"
-    """The agent waits to start it again, as the restart policy says."""
+    """The agent starts it again unasked, or waits to."""
     FAILED = "failed"
     """A create, start, reboot or rebuild failed definitely."""
     LOST = "lost"

@@ -103,7 +103,7 @@ class Fact(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """A sentence for `status_reason`; None clears it."""
     restarting: bool = False
-    """True while the restart policy's back-off runs."""
+    """It ran and is started again unasked, now or after the restart policy's back-off."""
     results: tuple[Result, ...] = ()
     gone: bool = False
     """Stopped, unplugged and removed: nothing of it is left on the host."""
