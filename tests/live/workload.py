@@ -35,7 +35,8 @@ WISHES = {
     "reboot": {"Running"},
     "rebuild": {"Running"},
     "unpause": {"Running"},
-    "stop": {"Stopped"},
+    # An engine that is killed just after its disk was full may have forgotten that it ever ran.
+    "stop": {"Stopped", "Created"},
     "pause": {"Paused"},
     "delete": {"gone"},
 }
