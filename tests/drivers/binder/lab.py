@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests import engines
+from tests.live.place import until
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEWNET = 0x40000000
@@ -136,15 +136,7 @@ def listen(space: Space, address: str) -> Iterator[Callable[[], str]]:
 
 def called(space: Space | None, address: str, port: int = 80) -> str:
     """The first answer: a bridge forwards only a moment after something was plugged in."""
-    said = ""
-
-    def answered() -> bool:
-        nonlocal said
-        said = call(space, address, port)
-        return bool(said)
-
-    engines.wait(answered, f"{address} answers a call", 20)
-    return said
+    return until(lambda: call(space, address, port), f"{address} answers a call", 20)
 
 
 def ping(space: Space, address: str) -> bool:
@@ -154,5 +146,4 @@ def ping(space: Space, address: str) -> bool:
 
 def pinged(space: Space, address: str) -> bool:
     """True once the address answers; see `called`."""
-    engines.wait(lambda: ping(space, address), f"{address} answers a ping", 20)
-    return True
+    return until(lambda: ping(space, address), f"{address} answers a ping", 20)
