@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -159,6 +160,14 @@ class Installation:
                 text = path.read_text(errors="replace").splitlines()
                 told += [f"--- {path.name}", *text[-lines:]]
         return "\n".join(told)
+
+    def files(self) -> Iterator[Path]:
+        """What Dolium keeps besides the engine; one that goes meanwhile breaks nothing."""
+        root = self.place.seen(self.state)
+        for folder, folders, names in os.walk(root):
+            if folder == str(root):
+                folders[:] = [name for name in folders if name != "engine"]
+            yield from filter(Path.is_file, (Path(folder, name) for name in names))
 
     # --- people ----------------------------------------------------------------------------------
 

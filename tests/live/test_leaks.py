@@ -8,9 +8,7 @@ there and ours here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,12 +75,7 @@ def taken(installation: Installation) -> list[dict[str, Any]]:
 def files(installation: Installation) -> set[str]:
     """What Dolium keeps besides the engine."""
     root = installation.place.seen(installation.state)
-    kept: set[str] = set()
-    for folder, folders, names in os.walk(root):  # which a folder that vanishes does not break
-        if folder == str(root):
-            folders[:] = [name for name in folders if name != "engine"]
-        paths = [Path(folder, name) for name in names]
-        kept |= {str(path.relative_to(root)) for path in paths if path.is_file()}
+    kept = {str(path.relative_to(root)) for path in installation.files()}
     return {path for path in kept if not path.endswith(PASSING)}
 
 
